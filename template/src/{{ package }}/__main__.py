@@ -1,0 +1,83 @@
+"""One command for every process type and every one-off."""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+import structlog
+
+from . import identity, logs
+
+log = structlog.get_logger()
+
+CONFIGURATION_ERROR = 78  # EX_CONFIG of sysexits.h
+
+
+def main() -> int:
+    """Does what the command line says; returns the exit code."""
+    arguments = _parser().parse_args()
+    logs.configure(arguments.command)  # before the imports below, so that a crash there is an event like any other
+    from . import settings
+
+    run: Callable[[argparse.Namespace], int] = arguments.run
+    try:
+        return run(arguments)
+    except settings.ConfigurationError as error:
+        logs.configure(arguments.command, format=settings.log_format())
+        log.critical(str(error))
+        return CONFIGURATION_ERROR
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=identity.SERVICE, description=__doc__)
+    parser.add_argument("--version", action="version", version=f"{identity.VERSION} ({identity.commit()})")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, run: Callable[[argparse.Namespace], int], meaning: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=meaning, description=f"{meaning[0].upper()}{meaning[1:]}.")
+        command.set_defaults(run=run)
+        return command
+
+    add("web", _web, "the process type that answers HTTP requests")
+    add("release", _release, "the release phase: migrates the database")
+    add("health", _health, "exit 0 when web on this machine is alive, 1 when not")
+    config = add("config", _config, "check or show the configuration, or print what is derived from the code")
+    config.add_argument("action", choices=("check", "show", "env-example", "docs", "openapi"))
+    config.add_argument("--write", action="store_true", help="write the derived file below the current folder")
+    return parser
+
+
+# Each command imports what it needs when it runs: boot is a budget.
+
+
+def _web(arguments: argparse.Namespace) -> int:
+    from . import settings
+    from .web import server
+
+    loaded = settings.load()
+    logs.configure(arguments.command, format=loaded.log_format, level=loaded.log_level)
+    return server.run(loaded)
+
+
+def _release(arguments: argparse.Namespace) -> int:
+    from . import release, settings
+
+    loaded = settings.load()
+    logs.configure(arguments.command, format=loaded.log_format, level=loaded.log_level)
+    return release.run(loaded)
+
+
+def _health(_: argparse.Namespace) -> int:
+    from . import health, settings
+
+    return health.check(settings.load())
+
+
+def _config(arguments: argparse.Namespace) -> int:
+    from . import config
+
+    return config.run(arguments.action, write=arguments.write)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,19 @@
+"""The health check of an image: asks the process in the same container, and needs no other program."""
+
+from http.client import HTTPConnection, HTTPException
+
+from .settings import Settings
+
+TIMEOUT_SECONDS = 3
+
+
+def check(settings: Settings) -> int:
+    """Returns 0 when web is alive, 1 when not."""
+    connection = HTTPConnection("127.0.0.1", settings.port, timeout=TIMEOUT_SECONDS)
+    try:
+        connection.request("GET", "/livez")
+        return 0 if connection.getresponse().status == 200 else 1
+    except (OSError, HTTPException):
+        return 1
+    finally:
+        connection.close()

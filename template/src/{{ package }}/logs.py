@@ -1,0 +1,112 @@
+"""Logs as a stream of events: one JSON object a line on stdout, whoever speaks.
+
+The service's own events, those of libraries, warnings and crashes all take the same way out, unbuffered. Collecting and
+keeping them is the platform's work.
+"""
+
+import json
+import logging
+import sys
+import threading
+from types import TracebackType
+from typing import Any
+
+import orjson
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from . import identity
+
+
+def configure(process: str, *, format: str = "auto", level: str = "info") -> None:
+    """Sends every event of this process to stdout, marked with the process type.
+
+    Called twice: before anything that may crash is imported, and again once the settings are known.
+    """
+    console = format == "console" or (format == "auto" and sys.stdout.isatty())
+    renderer: list[Processor] = _console() if console else [_crash_report, _json]
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([] if console else [_identify(process)]),
+            *renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory() if console else structlog.BytesLoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    _adopt_standard_logging(level)
+    sys.excepthook = _log_crash
+    threading.excepthook = _log_thread_crash
+    sys.unraisablehook = _log_unraisable
+
+
+def _console() -> list[Processor]:
+    return [structlog.dev.ConsoleRenderer(pad_event_to=0)]
+
+
+_crash_report = structlog.processors.ExceptionRenderer(
+    # Local variables hold secrets and personal data.
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
+
+
+def _json(_: WrappedLogger, __: str, event: EventDict) -> bytes:
+    try:
+        return orjson.dumps(event, default=repr)
+    except TypeError:  # for instance a lone surrogate, which is not UTF-8
+        return json.dumps(event, default=repr, skipkeys=True).encode()
+
+
+def _identify(process: str) -> Processor:
+    who = {
+        "service": identity.SERVICE,
+        "process": process,
+        "version": identity.VERSION,
+        "commit": identity.commit(),
+    }
+
+    def add(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        event.update(who)
+        return event
+
+    return add
+
+
+class _ToEvents(logging.Handler):
+    """Hands what libraries log through the standard library to the same processors."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            message = record.getMessage()
+        except Exception:
+            message = str(record.msg)
+        structlog.get_logger().log(record.levelno, message, logger=record.name, exc_info=record.exc_info)
+
+
+def _adopt_standard_logging(level: str) -> None:
+    root = logging.getLogger()
+    root.handlers = [_ToEvents()]
+    # Libraries narrate at info what the service already says once, and do so for every request.
+    root.setLevel(logging.DEBUG if level == "debug" else max(logging.WARNING, getattr(logging, level.upper())))
+    logging.captureWarnings(True)
+
+
+def _log_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if not issubclass(kind, KeyboardInterrupt):
+        structlog.get_logger().critical("crashed", exc_info=(kind, error, trace))
+
+
+def _log_thread_crash(crash: threading.ExceptHookArgs) -> None:
+    if crash.exc_value is not None:
+        _log_crash(crash.exc_type, crash.exc_value, crash.exc_traceback)
+
+
+def _log_unraisable(unraisable: Any) -> None:
+    structlog.get_logger().error(
+        unraisable.err_msg or "exception ignored",
+        where=repr(unraisable.object),
+        exc_info=unraisable.exc_value or False,
+    )

@@ -1,0 +1,212 @@
+"""The configuration of the service: one frozen class, and the only module that reads the environment.
+
+A variable is given in one of three places: as `NAME`, in the file that `NAME_FILE` names, or in the file `NAME` below
+`SECRETS_DIR`. More than one of them is an error, and an empty value counts as not given.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, DirectoryPath, Field, HttpUrl, SecretStr, TypeAdapter, ValidationError
+from pydantic import field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+
+class ConfigurationError(Exception):
+    """The environment does not describe a service that can run.
+
+    `problems` maps each bad variable to what is wrong with it; no text in it holds a value.
+    """
+
+    def __init__(self, problems: dict[str, str]) -> None:
+        self.problems = problems
+        lines = (f"  {variable} {problem}" for variable, problem in problems.items())
+        super().__init__("\n".join(("configuration error", *lines)))
+
+
+class Unit(NamedTuple):
+    """The unit in which a number is given."""
+
+    name: str
+
+
+def _postgres_url(secret: SecretStr) -> SecretStr:
+    url = secret.get_secret_value()
+    try:
+        parts = urlsplit(url)
+        usable = (
+            parts.scheme in {"postgresql", "postgres"}
+            and parts.hostname
+            and parts.port != 0
+            and len(parts.path) > 1
+            and parts.netloc.count("@") <= 1
+        )
+    except ValueError:
+        usable = False
+    # The driver would quote a broken part, perhaps a piece of the password, in its own message.
+    if not usable or re.search(r"\s|%(?![0-9A-Fa-f]{2})", url):
+        raise ValueError(
+            "must be postgresql://user:password@host:5432/name, with special characters in the password percent-encoded"
+        )
+    return secret
+
+
+PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(ge=0, le=3600), Unit("seconds")]
+Bytes = Annotated[int, Field(ge=1), Unit("bytes")]
+
+
+class Settings(BaseSettings):
+    """Everything about this service that differs between deploys."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    database_url: PostgresUrl = Field(
+        description="The PostgreSQL database to attach: postgresql://user:password@host:5432/name.",
+    )
+    database_pool_size: Annotated[int, Field(ge=1, le=1000), Unit("connections")] = Field(
+        10, description="The most connections that one process holds to the database."
+    )
+    host: str = Field("0.0.0.0", description="The address that web listens on.")
+    port: Port = Field(8000, description="The port that web listens on.")
+    public_url: HttpUrl | None = Field(
+        None,
+        description="Where clients reach the service, such as https://api.example.com; links are relative without it.",
+    )
+    forwarded_allow_ips: str = Field(
+        "127.0.0.1",
+        description="The routers whose X-Forwarded-* headers are believed: addresses or networks with commas between, "
+        "or * for all.",
+    )
+    max_body_bytes: Bytes = Field(1_048_576, description="The largest request body that is accepted.")
+    drain_seconds: Seconds = Field(
+        0, description="How long web still takes requests after SIGTERM, while it already says that it is not ready."
+    )
+    grace_seconds: Seconds = Field(
+        8, description="How long work that has begun may take to finish, after the drain time."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level that is logged.")
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="One JSON event a line, or text for people; auto is text on a terminal and JSON elsewhere."
+    )
+    secrets_dir: DirectoryPath | None = Field(
+        None, description="A folder with one file for each secret, named like its variable."
+    )
+    feature_api_docs: bool = Field(True, description="Serves the interactive documentation at /docs.")
+
+    @field_validator("log_level", "log_format", mode="before")
+    @classmethod
+    def _in_any_case(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _readable(cls, value: object) -> object:
+        if isinstance(value, _Unreadable):
+            raise ValueError(value.problem)
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Reads what is passed in, then the three places, and nothing else."""
+        return init_settings, _Places(settings_cls)
+
+    def secret(self, field: str) -> str:
+        """The secret in `field` as it is now: one given by file is read again, so that it can rotate.
+
+        Raises ConfigurationError when the file has become unusable.
+        """
+        source = origin(field)
+        if source.file is None:
+            held: SecretStr = getattr(self, field)
+            return held.get_secret_value()
+        info = type(self).model_fields[field]
+        try:
+            fresh = TypeAdapter(Annotated[info.annotation, *info.metadata]).validate_python(source.file.read_text().strip())
+        except (OSError, ValueError):
+            raise ConfigurationError({field.upper(): f"cannot be read again from {source.name}"}) from None
+        return str(fresh.get_secret_value())
+
+
+class Origin(NamedTuple):
+    """Where a value comes from; `file` is None for the environment itself and for a default."""
+
+    name: str
+    file: Path | None = None
+
+
+def origin(field: str) -> Origin:
+    """The place that gives `field` its value."""
+    return next(iter(_given(field.upper())), Origin("default"))
+
+
+def load() -> Settings:
+    """The settings of this process.
+
+    Raises ConfigurationError that names every bad variable at once.
+    """
+    try:
+        return Settings()  # type: ignore[call-arg]  # the required ones come from the environment
+    except ValidationError as error:
+        raise ConfigurationError(_problems(error)) from None
+
+
+def log_format() -> str:
+    """LOG_FORMAT on its own, for a process that could not load the rest."""
+    given = _read("LOG_FORMAT")
+    return given.lower() if isinstance(given, str) else "auto"
+
+
+class _Unreadable(NamedTuple):
+    problem: str
+
+
+class _Places(PydanticBaseSettingsSource):
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return _read(field_name.upper()), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        values = {field: _read(field.upper()) for field in self.settings_cls.model_fields}
+        return {field: value for field, value in values.items() if value is not None}
+
+
+def _given(variable: str) -> list[Origin]:
+    places = []
+    if os.environ.get(variable):
+        places.append(Origin("environment"))
+    if file := os.environ.get(f"{variable}_FILE"):
+        places.append(Origin(f"{variable}_FILE", Path(file)))
+    if (folder := os.environ.get("SECRETS_DIR")) and (secret := Path(folder, variable)).is_file():
+        places.append(Origin("SECRETS_DIR", secret))
+    return places
+
+
+def _read(variable: str) -> str | _Unreadable | None:
+    places = _given(variable)
+    if len(places) > 1:
+        return _Unreadable(f"is given more than once, by {' and '.join(place.name for place in places)}; keep one")
+    if not places:
+        return None
+    if (file := places[0].file) is None:
+        return os.environ[variable]
+    try:
+        return file.read_text().strip() or _Unreadable(f"is empty in the file given by {places[0].name}")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        return _Unreadable(f"cannot be read from the file given by {places[0].name}: {reason}")
+
+
+def _problems(error: ValidationError) -> dict[str, str]:
+    problems = {}
+    for detail in error.errors(include_url=False, include_context=False, include_input=False):
+        field = str(detail["loc"][0])
+        wrong = "is not set" if detail["type"] == "missing" else detail["msg"].removeprefix("Value error, ")
+        problems[field.upper()] = f"{wrong}. {Settings.model_fields[field].description}"
+    return problems

@@ -1,0 +1,43 @@
+"""The HTTP application: the features' routes between the service's own."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from .. import features, identity, telemetry
+from ..resources import attached
+from ..settings import Settings
+from . import errors, health
+from .lifecycle import Lifecycle
+from .middleware import LimitBody, Observe
+
+
+def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAPI:
+    """The application, not yet attached to its resources: that happens when it starts."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with attached(settings) as resources:
+            app.state.resources = resources
+            yield
+
+    app = FastAPI(
+        title=identity.SERVICE,
+        version=identity.VERSION,
+        lifespan=lifespan,
+        docs_url="/docs" if settings.feature_api_docs else None,
+        redoc_url=None,
+        responses=errors.RESPONSES,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.settings = settings
+    app.state.lifecycle = lifecycle or Lifecycle()
+    telemetry.identify()
+    errors.install(app)
+    app.include_router(health.router)
+    for router in features.routers():
+        app.include_router(router)
+    app.add_middleware(LimitBody, limit=settings.max_body_bytes)
+    app.add_middleware(Observe, lifecycle=app.state.lifecycle)
+    return app

@@ -1,0 +1,53 @@
+"""What the platform asks: is it alive, is it ready, how is it doing."""
+
+from typing import Literal
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+from pydantic import BaseModel
+
+from .. import identity, telemetry
+
+router = APIRouter(tags=["operations"])
+
+
+class Liveness(BaseModel):
+    """The process runs, and this is what it is."""
+
+    status: Literal["alive"]
+    service: str
+    version: str
+    commit: str
+
+
+class Readiness(BaseModel):
+    """Whether requests should be sent here; each resource is ok, or named with its kind of failure."""
+
+    status: Literal["ready", "not ready", "draining"]
+    resources: dict[str, str]
+
+
+@router.get("/livez")
+async def livez() -> Liveness:
+    """Asks no resource: restarting the process would not bring one back."""
+    return Liveness(status="alive", service=identity.SERVICE, version=identity.VERSION, commit=identity.commit())
+
+
+@router.get("/readyz", responses={503: {"model": Readiness, "description": "Send no requests here."}})
+async def readyz(request: Request) -> Readiness:
+    """Asks every attached resource, and says no as soon as the process has been told to stop."""
+    failures = await request.app.state.resources.failures()
+    if request.app.state.lifecycle.draining:
+        status: Literal["ready", "not ready", "draining"] = "draining"
+    else:
+        status = "not ready" if any(failures.values()) else "ready"
+    readiness = Readiness(status=status, resources={name: failure or "ok" for name, failure in failures.items()})
+    if status == "ready":
+        return readiness
+    return JSONResponse(readiness.model_dump(), status_code=503)  # type: ignore[return-value]
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+async def metrics() -> Response:
+    """The process's metrics, for Prometheus."""
+    return Response(telemetry.exposition(), media_type=telemetry.CONTENT_TYPE)
