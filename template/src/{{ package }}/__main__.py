@@ -23,7 +23,7 @@ def main() -> int:
     try:
         return run(arguments)
     except settings.ConfigurationError as error:
-        logs.configure(arguments.command, format=settings.log_format())
+        logs.configure(arguments.command, style=settings.log_format())
         log.critical(str(error))
         return CONFIGURATION_ERROR
 
@@ -55,7 +55,7 @@ def _web(arguments: argparse.Namespace) -> int:
     from .web import server
 
     loaded = settings.load()
-    logs.configure(arguments.command, format=loaded.log_format, level=loaded.log_level)
+    logs.configure(arguments.command, style=loaded.log_format, level=loaded.log_level)
     return server.run(loaded)
 
 
@@ -63,7 +63,7 @@ def _release(arguments: argparse.Namespace) -> int:
     from . import release, settings
 
     loaded = settings.load()
-    logs.configure(arguments.command, format=loaded.log_format, level=loaded.log_level)
+    logs.configure(arguments.command, style=loaded.log_format, level=loaded.log_level)
     return release.run(loaded)
 
 

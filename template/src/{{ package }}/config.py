@@ -74,9 +74,9 @@ def reference() -> str:
     return (
         "# Configuration\n\n"
         f"Made by `{identity.SERVICE} config docs`; the source is `settings.py`.\n\n"
-        "Each variable may instead be given as a file: `NAME_FILE` holds the file's path, or the file is called `NAME` and\n"
-        "lies in `SECRETS_DIR`. A secret given by file is read again at each new connection, so it can be changed without a\n"
-        "restart; everything else is read once. An empty variable counts as not given.\n\n"
+        "Each variable may instead be given as a file: `NAME_FILE` holds its path, or it is called `NAME` and lies in\n"
+        "`SECRETS_DIR`. A secret given by file is read again at each new connection, so it can be changed\n"
+        "without a restart; everything else is read once. An empty variable counts as not given.\n\n"
         "| Variable | Meaning | Value | Default |\n| --- | --- | --- | --- |\n" + rows
     )
 

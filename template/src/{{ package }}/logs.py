@@ -18,12 +18,12 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from . import identity
 
 
-def configure(process: str, *, format: str = "auto", level: str = "info") -> None:
+def configure(process: str, *, style: str = "auto", level: str = "info") -> None:
     """Sends every event of this process to stdout, marked with the process type.
 
     Called twice: before anything that may crash is imported, and again once the settings are known.
     """
-    console = format == "console" or (format == "auto" and sys.stdout.isatty())
+    console = style == "console" or (style == "auto" and sys.stdout.isatty())
     renderer: list[Processor] = _console() if console else [_crash_report, _json]
     structlog.configure(
         processors=[
@@ -54,6 +54,7 @@ _crash_report = structlog.processors.ExceptionRenderer(
 
 
 def _json(_: WrappedLogger, __: str, event: EventDict) -> bytes:
+    event = {name: event.pop(name) for name in ("timestamp", "level", "event")} | event
     try:
         return orjson.dumps(event, default=repr)
     except TypeError:  # for instance a lone surrogate, which is not UTF-8

@@ -67,7 +67,7 @@ def _only_one(url: str) -> Iterator[None]:
     # CREATE INDEX CONCURRENTLY in the migration that it waits for would wait for it in turn.
     with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while not connection.execute("SELECT pg_try_advisory_lock(%s)", (LOCK,)).fetchone() == (True,):
+        while connection.execute("SELECT pg_try_advisory_lock(%s)", (LOCK,)).fetchone() != (True,):
             if time.monotonic() > deadline:
                 raise psycopg.OperationalError(f"another release has been running for {PATIENCE_SECONDS:.0f} seconds")
             time.sleep(PAUSE_SECONDS)

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, DirectoryPath, Field, HttpUrl, SecretStr, TypeAdapter, ValidationError
-from pydantic import field_validator
+from pydantic import AfterValidator, DirectoryPath, Field, HttpUrl, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -90,7 +89,9 @@ class Settings(BaseSettings):
     grace_seconds: Seconds = Field(
         8, description="How long work that has begun may take to finish, after the drain time."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level that is logged.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least level that is logged."
+    )
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="One JSON event a line, or text for people; auto is text on a terminal and JSON elsewhere."
     )
@@ -113,7 +114,12 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: Any
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Reads what is passed in, then the three places, and nothing else."""
         return init_settings, _Places(settings_cls)
@@ -123,16 +129,9 @@ class Settings(BaseSettings):
 
         Raises ConfigurationError when the file has become unusable.
         """
-        source = origin(field)
-        if source.file is None:
-            held: SecretStr = getattr(self, field)
-            return held.get_secret_value()
-        info = type(self).model_fields[field]
-        try:
-            fresh = TypeAdapter(Annotated[info.annotation, *info.metadata]).validate_python(source.file.read_text().strip())
-        except (OSError, ValueError):
-            raise ConfigurationError({field.upper(): f"cannot be read again from {source.name}"}) from None
-        return str(fresh.get_secret_value())
+        current = load() if origin(field).file else self
+        secret: SecretStr = getattr(current, field)
+        return secret.get_secret_value()
 
 
 class Origin(NamedTuple):
@@ -153,7 +152,7 @@ def load() -> Settings:
     Raises ConfigurationError that names every bad variable at once.
     """
     try:
-        return Settings()  # type: ignore[call-arg]  # the required ones come from the environment
+        return Settings()
     except ValidationError as error:
         raise ConfigurationError(_problems(error)) from None
 
@@ -207,6 +206,6 @@ def _problems(error: ValidationError) -> dict[str, str]:
     problems = {}
     for detail in error.errors(include_url=False, include_context=False, include_input=False):
         field = str(detail["loc"][0])
-        wrong = "is not set" if detail["type"] == "missing" else detail["msg"].removeprefix("Value error, ")
+        wrong = "is not set" if detail["type"] == "missing" else detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
         problems[field.upper()] = f"{wrong}. {Settings.model_fields[field].description}"
     return problems

@@ -7,6 +7,7 @@ from psycopg.rows import class_row
 
 from .model import NewNote, Note
 
+NEWEST = UUID(int=2**128 - 1)
 COLUMNS = "id, text, author, created_at"
 
 
@@ -16,7 +17,7 @@ async def insert(connection: AsyncConnection, note: NewNote) -> Note:
         await cursor.execute(
             f"INSERT INTO notes (text, author) VALUES (%s, %s) RETURNING {COLUMNS}", (note.text, note.author)
         )
-        return await cursor.fetchone()
+        return (await cursor.fetchall())[0]
 
 
 async def find(connection: AsyncConnection, note_id: UUID) -> Note | None:
@@ -31,8 +32,7 @@ async def newest(connection: AsyncConnection, limit: int, before: UUID | None) -
     # Ids are UUIDs of version 7: they ascend with time.
     async with connection.cursor(row_factory=class_row(Note)) as cursor:
         await cursor.execute(
-            f"SELECT {COLUMNS} FROM notes WHERE %(before)s::uuid IS NULL OR id < %(before)s ORDER BY id DESC LIMIT %(limit)s",
-            {"before": before, "limit": limit},
+            f"SELECT {COLUMNS} FROM notes WHERE id < %s ORDER BY id DESC LIMIT %s", (before or NEWEST, limit)
         )
         return await cursor.fetchall()
 

@@ -29,7 +29,7 @@ CONNECTION: Mapping[str, Any] = {
     "tcp_user_timeout": 10_000,
 }
 
-Unavailable = (PoolTimeout, psycopg.OperationalError)
+UNAVAILABLE = (PoolTimeout, psycopg.OperationalError)
 
 
 class Postgres:

@@ -56,10 +56,10 @@ def problem(
 
 def install(app: FastAPI) -> None:
     """Makes every error of the application a problem, and says so in its OpenAPI document."""
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    for unavailable in postgres.Unavailable:
-        app.add_exception_handler(unavailable, _unavailable)
+    app.exception_handler(HTTPException)(_http_error)
+    app.exception_handler(RequestValidationError)(_invalid)
+    for unavailable in postgres.UNAVAILABLE:
+        app.exception_handler(unavailable)(_unavailable)
 
     schema = app.openapi
 
@@ -73,15 +73,13 @@ def install(app: FastAPI) -> None:
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-async def _http_error(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)
+async def _http_error(_: Request, error: HTTPException) -> JSONResponse:
     phrase = HTTPStatus(error.status_code).phrase
     detail = str(error.detail) if error.detail != phrase else None
     return problem(error.status_code, detail, headers=error.headers)
 
 
-async def _invalid(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
+async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
     violations = [
         Violation(location=".".join(str(part) for part in wrong["loc"]), message=wrong["msg"])
         for wrong in error.errors()

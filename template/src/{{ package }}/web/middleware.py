@@ -20,7 +20,7 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 
 
 class Observe:
-    """Gives each request its id, its line in the access log and its place in the metrics; answers what nobody else did."""
+    """Gives each request its id, its access log event and its place in the metrics; answers what failed."""
 
     def __init__(self, app: ASGIApp, lifecycle: Lifecycle) -> None:
         self._app = app
@@ -102,7 +102,7 @@ def _request_id(scope: Scope) -> str:
 
 def _record(scope: Scope, status: int, sent: int, seconds: float) -> None:
     # The template of the route and a known method: what a client makes up must not grow the set of series.
-    route = getattr(scope.get("route"), "path", "unmatched")
+    route = getattr(scope.get("route"), "path", "unmatched" if status == 404 else "other")
     method = scope["method"] if scope["method"] in METHODS else "other"
     telemetry.REQUESTS.labels(method, route, status).inc()
     telemetry.REQUEST_SECONDS.labels(method, route).observe(seconds)
