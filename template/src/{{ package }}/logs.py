@@ -54,11 +54,11 @@ _crash_report = structlog.processors.ExceptionRenderer(
 
 
 def _json(_: WrappedLogger, __: str, event: EventDict) -> bytes:
-    event = {name: event.pop(name) for name in ("timestamp", "level", "event")} | event
+    line = {"timestamp": event.pop("timestamp"), "level": event.pop("level"), "event": event.pop("event"), **event}
     try:
-        return orjson.dumps(event, default=repr)
+        return orjson.dumps(line, default=repr)
     except TypeError:  # for instance a lone surrogate, which is not UTF-8
-        return json.dumps(event, default=repr, skipkeys=True).encode()
+        return json.dumps(line, default=repr, skipkeys=True).encode()
 
 
 def _identify(process: str) -> Processor:

@@ -206,6 +206,8 @@ def _problems(error: ValidationError) -> dict[str, str]:
     problems = {}
     for detail in error.errors(include_url=False, include_context=False, include_input=False):
         field = str(detail["loc"][0])
-        wrong = "is not set" if detail["type"] == "missing" else detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        wrong = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        if detail["type"] == "missing":
+            wrong = "is not set"
         problems[field.upper()] = f"{wrong}. {Settings.model_fields[field].description}"
     return problems

@@ -1,10 +1,9 @@
 """What the service tells about itself in numbers, in Prometheus' text format."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from . import identity
 
-disable_created_metrics()
 REGISTRY = CollectorRegistry()
 
 BUILD = Gauge("build_info", "What runs here: always 1.", ["service", "version", "commit"], registry=REGISTRY)

@@ -1,11 +1,14 @@
 """What every request passes through: two plain ASGI layers that neither buffer nor start a task."""
 
 import re
+import secrets
+from functools import cache
+from itertools import count
 from time import perf_counter
-from uuid import uuid4
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from prometheus_client import Counter, Histogram
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,6 +19,8 @@ from .lifecycle import Lifecycle
 log = structlog.get_logger()
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+PROCESS_ID = secrets.token_hex(8)
+NUMBERS = count(1)
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 
 
@@ -41,10 +46,9 @@ class Observe:
             nonlocal status, sent
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(raw=message["headers"])
-                headers["x-request-id"] = request_id
-                if self._lifecycle.draining:
-                    headers["connection"] = "close"  # the client's next request goes to another process
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+                if self._lifecycle.draining:  # the client's next request goes to another process
+                    message["headers"].append((b"connection", b"close"))
             else:
                 sent += len(message.get("body", b""))
             await send(message)
@@ -96,14 +100,25 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id":
             given = value.decode("latin-1")
-            return given if REQUEST_ID.match(given) else uuid4().hex
-    return uuid4().hex
+            return given if REQUEST_ID.match(given) else _new_request_id()
+    return _new_request_id()
+
+
+def _new_request_id() -> str:
+    # Unique without asking the system for random numbers at each request, which would take a twentieth of its time.
+    return f"{PROCESS_ID}{next(NUMBERS):016x}"
+
+
+@cache  # looking labels up takes a lock each time, and there are as many as there are routes
+def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    return telemetry.REQUESTS.labels(method, route, status), telemetry.REQUEST_SECONDS.labels(method, route)
 
 
 def _record(scope: Scope, status: int, sent: int, seconds: float) -> None:
     # The template of the route and a known method: what a client makes up must not grow the set of series.
     route = getattr(scope.get("route"), "path", "unmatched" if status == 404 else "other")
     method = scope["method"] if scope["method"] in METHODS else "other"
-    telemetry.REQUESTS.labels(method, route, status).inc()
-    telemetry.REQUEST_SECONDS.labels(method, route).observe(seconds)
+    requests, duration = _series(method, route, status)
+    requests.inc()
+    duration.observe(seconds)
     log.info("request", method=method, route=route, status=status, duration=round(seconds, 6), bytes=sent)
