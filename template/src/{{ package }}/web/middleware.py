@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from asyncio import CancelledError
 from functools import cache
 from itertools import count
 from time import perf_counter
@@ -57,10 +58,11 @@ class Observe:
         telemetry.IN_FLIGHT.inc()
         try:
             await self._app(scope, receive, observed)
-        except Exception:
-            log.exception("request failed")
+        except (Exception, CancelledError) as error:
+            cut_off = isinstance(error, CancelledError)  # by the end of the grace time
+            log.error("request cut off" if cut_off else "request failed", exc_info=not cut_off)
             if status == 0:
-                await errors.problem(500)(scope, receive, observed)
+                await errors.problem(503 if cut_off else 500)(scope, receive, observed)
         finally:
             telemetry.IN_FLIGHT.dec()
             _record(scope, status, sent, perf_counter() - started)

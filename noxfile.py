@@ -1,0 +1,51 @@
+"""The developer's sessions: `nox --list` shows them."""
+
+import os
+from pathlib import Path
+
+import nox
+
+nox.options.default_venv_backend = "none"  # `make test` has made the environment that nox runs in
+nox.options.sessions = ["lint", "tests"]
+
+ROOT = Path(__file__).parent
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check format, style and types of the template's own code."""
+    session.run("ruff", "format", "--check")
+    session.run("ruff", "check")
+    session.run("mypy")
+    session.run("yamllint", "--strict", ".")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the template's tests; arguments go to pytest."""
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def matrix(session: nox.Session) -> None:
+    """Generate, lint and test every combination of two choices."""
+    session.run("pytest", "tests/test_matrix.py", *session.posargs)
+
+
+@nox.session
+def derived(session: nox.Session) -> None:
+    """Make the template's derived files anew from a generated service."""
+    session.run("python", "-m", "hooks.derived", *session.posargs)
+
+
+@nox.session
+def tags(session: nox.Session) -> None:
+    """Make the tags of the releases that have none; with `-- --push`, push them."""
+    session.run("python", "-m", "hooks.releases", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure the figures in docs/benchmarks.md and write that page."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    session.run("python", "-m", "bench", *session.posargs, env=environment)
