@@ -35,7 +35,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
     app.state.lifecycle = lifecycle or Lifecycle()
     telemetry.identify()
     errors.install(app)
-    app.include_router(health.router)
+    health.install(app)
     for router in features.routers():
         app.include_router(router)
     app.add_middleware(LimitBody, limit=settings.max_body_bytes)
