@@ -24,14 +24,11 @@ def configure(process: str, *, style: str = "auto", level: str = "info") -> None
     Called twice: before anything that may crash is imported, and again once the settings are known.
     """
     console = style == "console" or (style == "auto" and sys.stdout.isatty())
-    renderer: list[Processor] = _console() if console else [_crash_report, _json]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([] if console else [_identify(process)]),
-            *renderer,
+            *(_for_people() if console else _for_machines(process)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory() if console else structlog.BytesLoggerFactory(),
@@ -43,14 +40,21 @@ def configure(process: str, *, style: str = "auto", level: str = "info") -> None
     sys.unraisablehook = _log_unraisable
 
 
-def _console() -> list[Processor]:
-    return [structlog.dev.ConsoleRenderer(pad_event_to=0)]
+def _for_people() -> list[Processor]:
+    return [
+        structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+        structlog.dev.ConsoleRenderer(pad_event_to=0, pad_level=False, sort_keys=False),
+    ]
 
 
-_crash_report = structlog.processors.ExceptionRenderer(
-    # Local variables hold secrets and personal data.
-    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-)
+def _for_machines(process: str) -> list[Processor]:
+    return [
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _identify(process),
+        # Local variables hold secrets and personal data.
+        structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
+        _json,
+    ]
 
 
 def _json(_: WrappedLogger, __: str, event: EventDict) -> bytes:
