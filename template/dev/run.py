@@ -6,6 +6,7 @@ changes. The stop goes the other way round.
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -32,6 +33,7 @@ RELEASED = ("migrations", ".env")  # a change in these concerns the release phas
 CONFIGURATION_ERROR = 78  # EX_CONFIG of sysexits.h
 SAME_SIGNAL_SECONDS = 0.3  # a terminal and a parent may both deliver one Ctrl-C
 SLOW_SECONDS = 15
+COLOUR_CODE = re.compile(rb"\x1b\[[\d;]*m")
 BOLD, COLOURS = 1, (36, 33, 35, 32, 34)
 
 
@@ -59,6 +61,8 @@ class Console:
         mark, end = f"{name:<{self._width}} | ", "\n"
         if project.coloured():
             mark, end = f"\x1b[{self._styles.get(name, BOLD)}m{mark}\x1b[0m", "\x1b[0m\n"
+        else:
+            line = COLOUR_CODE.sub(b"", line)
         data = mark.encode() + line.rstrip(b"\r\n") + end.encode()
         try:
             with self._lock:

@@ -46,7 +46,7 @@ def spawn(
     """
     options = {"stdin": subprocess.DEVNULL, "start_new_session": True, **options}
     if sys.platform != "linux":
-        process = subprocess.Popen(argv, **options)
+        process = subprocess.Popen(["/usr/bin/env", *argv], **options)  # it names what is missing
         watch(process, last_signal, group=options["start_new_session"])
         return process
     shim = [sys.executable, "-I", "-S", __file__, str(os.getpid()), str(int(last_signal)), identity]

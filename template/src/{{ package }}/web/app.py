@@ -9,7 +9,7 @@ from .. import features, identity, telemetry
 from ..resources import attached
 from ..settings import Settings
 from . import errors, health
-from .lifecycle import Lifecycle
+from .context import Lifecycle
 from .middleware import LimitBody, Observe
 
 

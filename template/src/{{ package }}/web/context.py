@@ -1,10 +1,18 @@
-"""What a route may ask for."""
+"""What routes and the server share: the state of the process, its database, links."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from ..resources.postgres import Postgres
+
+
+@dataclass
+class Lifecycle:
+    """Where the process stands; draining means that it was told to stop, still answers, and wants no new work."""
+
+    draining: bool = False
 
 
 async def _database(request: Request) -> Postgres:

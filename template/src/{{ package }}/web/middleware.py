@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .. import telemetry
 from . import errors
-from .lifecycle import Lifecycle
+from .context import Lifecycle
 
 log = structlog.get_logger()
 

@@ -14,7 +14,7 @@ import uvicorn
 
 from ..settings import Settings
 from .app import create_app
-from .lifecycle import Lifecycle
+from .context import Lifecycle
 
 log = structlog.get_logger()
 

@@ -1,4 +1,4 @@
-"""A process of the service, as its platform sees it."""
+"""What the tests run: the PostgreSQL of development, and processes as their platform sees them."""
 
 import subprocess
 import time
@@ -6,6 +6,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from http.client import HTTPConnection
+from pathlib import Path
+
+from dev import postgres
+
+
+def server(folder: Path) -> AbstractContextManager[str]:
+    """Starts a server with its data below `folder`; gives the URL of an empty database."""
+    return postgres.server(folder, durable=False)
 
 
 @dataclass
