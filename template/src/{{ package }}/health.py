@@ -9,7 +9,8 @@ TIMEOUT_SECONDS = 3
 
 def check(settings: Settings) -> int:
     """Returns 0 when web is alive, 1 when not."""
-    connection = HTTPConnection("127.0.0.1", settings.port, timeout=TIMEOUT_SECONDS)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    connection = HTTPConnection(host, settings.port, timeout=TIMEOUT_SECONDS)
     try:
         connection.request("GET", "/livez")
         return 0 if connection.getresponse().status == 200 else 1

@@ -10,9 +10,14 @@ from ..resources.postgres import Postgres
 
 @dataclass
 class Lifecycle:
-    """Where the process stands; draining means that it was told to stop, still answers, and wants no new work."""
+    """Where the process stands.
+
+    Draining means that it was told to stop, still answers, and wants no new work; `cut_off` counts the requests that
+    did not finish within the grace time.
+    """
 
     draining: bool = False
+    cut_off: int = 0
 
 
 async def _database(request: Request) -> Postgres:

@@ -73,10 +73,14 @@ def install(app: FastAPI) -> None:
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-async def _http_error(_: Request, error: HTTPException) -> JSONResponse:
+async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
     phrase = HTTPStatus(error.status_code).phrase
     detail = str(error.detail) if error.detail != phrase else None
-    return problem(error.status_code, detail, headers=error.headers)
+    headers = error.headers
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (route := request.scope.get("route")):
+        # The framework names the methods of the first route with this path; a path may have several.
+        headers = {"Allow": ", ".join(request.app.openapi()["paths"].get(route.path, {})).upper()}
+    return problem(error.status_code, detail, headers=headers)
 
 
 async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:

@@ -58,11 +58,15 @@ class Observe:
         telemetry.IN_FLIGHT.inc()
         try:
             await self._app(scope, receive, observed)
-        except (Exception, CancelledError) as error:
-            cut_off = isinstance(error, CancelledError)  # by the end of the grace time
-            log.error("request cut off" if cut_off else "request failed", exc_info=not cut_off)
+        except CancelledError:  # the grace time is over
+            self._lifecycle.cut_off += 1
+            log.error("request cut off")
             if status == 0:
-                await errors.problem(503 if cut_off else 500)(scope, receive, observed)
+                await errors.problem(503)(scope, receive, observed)
+        except Exception:
+            log.exception("request failed")
+            if status == 0:
+                await errors.problem(500)(scope, receive, observed)
         finally:
             telemetry.IN_FLIGHT.dec()
             _record(scope, status, sent, perf_counter() - started)
@@ -82,7 +86,7 @@ class LimitBody:
             return
         too_large = HTTPException(413, f"The body is larger than {self._limit} bytes.")
         announced = Headers(scope=scope).get("content-length", "0")
-        if not announced.isdigit() or int(announced) > self._limit:
+        if not announced.isdecimal() or int(announced) > self._limit:
             await errors.problem(413, too_large.detail, headers={"connection": "close"})(scope, receive, send)
             return
         received = 0

@@ -57,7 +57,7 @@ class Server(uvicorn.Server):
 
 
 def run(settings: Settings) -> int:
-    """Runs web until it is told to stop; returns the exit code."""
+    """Runs web until it is told to stop; returns 0 when all that had begun was finished, and 1 otherwise."""
     lifecycle = Lifecycle()
     config = uvicorn.Config(
         create_app(settings, lifecycle),
@@ -75,4 +75,4 @@ def run(settings: Settings) -> int:
     )
     server = Server(config, lifecycle, settings.drain_seconds)
     server.run()
-    return 0 if server.started else 1
+    return 0 if server.started and not lifecycle.cut_off else 1
