@@ -1,0 +1,40 @@
+"""What several test modules use: the template as a released repository, and one service made from it.
+
+pytest-copier's own `copier` fixture (it trusts the template, and knows one tag) works on the same repository. The
+functions in `copies.py` trust nobody and know releases.
+"""
+
+from pathlib import Path
+
+import pytest
+from pytest_gitconfig import GitConfig
+
+from . import copies
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_settings_of_this_machine(tmp_path_factory: pytest.TempPathFactory, sessionpatch: pytest.MonkeyPatch) -> None:
+    """Gives Copier empty settings, so that it trusts no template and knows no answer, and a cache of its own."""
+    folder = tmp_path_factory.mktemp("copier")
+    (folder / "settings.yml").write_text("{}\n")
+    sessionpatch.setenv("COPIER_SETTINGS_PATH", str(folder / "settings.yml"))
+    sessionpatch.setenv("COPIER_CACHE_DIR", str(folder / "cache"))
+
+
+@pytest.fixture(scope="session")
+def copier_template(tmp_path_factory: pytest.TempPathFactory, default_gitconfig: GitConfig) -> Path:
+    """The template as it lies here, committed and tagged as v0.1.0. Not to be changed: `git clone` it for that."""
+    return copies.clone_work_tree(tmp_path_factory.mktemp("template") / "twelvefold")
+
+
+@pytest.fixture(scope="session")
+def default_service(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The service `orders` with default answers, set up and committed. Not to be changed: `git clone` it for that.
+
+    Only its Python may differ from the default: it is the newest one here where the default one is not on this machine.
+    """
+    service = tmp_path_factory.mktemp("default") / "orders"
+    copies.generate_committed(copier_template, service, python=copies.default_python())
+    copies.make(service, "setup")
+    copies.commit(service, "Lock the packages")
+    return service

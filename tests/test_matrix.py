@@ -1,0 +1,170 @@
+"""Every two choices together: a service with them is generated, locked, checked by its own commands, and tidy.
+
+`pytest tests/test_matrix.py -k "3.12 and MIT"` runs some cases. A case whose Python is not on this machine is generated,
+resolved and checked for that version with the tools of another one; its own tests are then reported as not run.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from . import copies
+from .interpreters import real_interpreter
+from .pairwise import all_pairs, cases, pairs_in
+
+CASES = cases(copies.choices())
+
+# The files of an option, and the words that only a service with that option has.
+NOTHING: tuple[list[str], str] = ([], r"(?!)")
+TRACES = {
+    ("more", False): NOTHING,
+    ("more", True): NOTHING,
+    ("python", "3.11"): ([], r"python[: ]?3\.11|py311"),
+    ("python", "3.12"): ([], r"python[: ]?3\.12|py312"),
+    ("python", "3.13"): ([], r"python[: ]?3\.13|py313"),
+    ("python", "3.14"): ([], r"python[: ]?3\.14|py314"),
+    ("licence", "proprietary"): ([], r"all rights reserved|proprietary"),
+    ("licence", "MIT"): ([], r"\bMIT\b|free of charge"),
+    ("licence", "Apache-2.0"): ([], r"apache"),
+    ("ci", "github"): ([".github"], r"github actions|workflow|renovate|\.github\b|dependabot"),
+    ("ci", "none"): NOTHING,
+    ("devcontainer", False): NOTHING,
+    ("devcontainer", True): ([".devcontainer"], r"dev ?container"),
+    ("catalog", False): NOTHING,
+    ("catalog", True): (["catalog-info.yaml"], r"catalog|backstage"),
+}
+
+# Braces that are not Jinja's: expressions of GitHub Actions, and of Renovate.
+FOREIGN_BRACES = re.compile(r"\$\{\{.*?\}\}|\{\{\{.+\}\}\}")
+JINJA = re.compile(r"\{\{|\}\}|\{%|%\}|\{#|#\}")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A service with some answers, and the interpreter of its Python where this machine has one."""
+
+    answers: dict[str, Any]
+    service: Path
+    interpreter: Path | None
+
+    @property
+    def python(self) -> str:
+        return str(self.answers["python"])
+
+
+def name_of(answers: dict[str, Any]) -> str:
+    named = [(key if value else f"no_{key}") if isinstance(value, bool) else str(value) for key, value in answers.items()]
+    return "-".join(named)
+
+
+@pytest.fixture(scope="module", params=CASES, ids=name_of)
+def case(request: pytest.FixtureRequest, copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
+    """A service with its packages installed and locked. Its environment is taken away when its tests are done."""
+    service = tmp_path_factory.mktemp("matrix") / "orders"
+    copies.generate_committed(copier_template, service, **request.param)
+    case = Case(request.param, service, real_interpreter(request.param["python"]))
+    if case.interpreter:
+        copies.make(service, "setup", interpreter=case.interpreter)
+        copies.commit(service, "Lock the packages")
+    else:
+        install_for_another_python(case)
+    yield case
+    for folder in (".venv", ".mypy_cache", ".postgres"):
+        shutil.rmtree(service / folder, ignore_errors=True)
+
+
+def test_every_pair_of_choices_is_in_a_case() -> None:
+    pairs = set(all_pairs(copies.choices()))
+    assert set.union(*(pairs_in(answers) for answers in CASES)) == pairs
+    assert len(pairs) > len(CASES)
+
+
+def test_every_choice_says_what_it_leaves_behind() -> None:
+    assert TRACES.keys() == {(question, value) for question, values in copies.choices().items() for value in values}
+
+
+def test_it_is_generated_as_answered(case: Case) -> None:
+    assert copies.answers(case.service).items() >= case.answers.items()
+    assert (case.service / ".python-version").read_text() == f"{case.python}\n"
+    for (question, value), (files, _) in TRACES.items():
+        for file in files:
+            assert (case.service / file).exists() == (case.answers[question] == value), file
+
+
+def test_options_that_were_not_taken_leave_no_trace(case: Case) -> None:
+    for (question, value), (_, words) in TRACES.items():
+        if case.answers[question] != value:
+            naming = [name for name, text in texts(case.service).items() if re.search(words, text, re.IGNORECASE)]
+            assert naming == [], f"{question}={value}"
+
+
+def test_it_reads_as_if_typed_by_a_careful_person(case: Case) -> None:
+    for name, text in texts(case.service).items():
+        assert not re.search(r"[ \t]+$", text, re.MULTILINE), f"a blank at the end of a line of {name}"
+        assert not JINJA.search(FOREIGN_BRACES.sub("", text)), f"a brace left over in {name}"
+        assert "\r" not in text, f"a foreign line break in {name}"
+        assert not text or re.search(r"[^\n]\n\Z", text), f"{name} must end with one line break"
+        assert not text.startswith("\n"), f"{name} begins with an empty line"
+        most = 2 if name.endswith(".py") else 1  # the formatter puts two empty lines between functions
+        assert not re.search(rf"\n{{{most + 2},}}", text), f"too many empty lines in {name}"
+
+
+def test_its_own_checks_pass(case: Case) -> None:
+    if case.interpreter:
+        copies.make(case.service, "lint", interpreter=case.interpreter)
+    else:
+        check_for_another_python(case)
+
+
+def test_formatting_and_deriving_change_nothing(case: Case) -> None:
+    if case.interpreter:
+        copies.make(case.service, "format", "derive", interpreter=case.interpreter)
+    else:
+        for command in (["format"], ["check", "--fix"]):
+            copies.run(case.service / ".venv/bin/ruff", *command, cwd=case.service)
+    assert copies.changed(case.service) == []
+
+
+def test_its_own_tests_pass(case: Case) -> None:
+    if not case.interpreter:
+        pytest.skip(f"not run: no Python {case.python} here")
+    told = copies.make(case.service, "test", interpreter=case.interpreter)
+    assert re.search(r"\b\d+ passed", told)
+    assert not re.search(r"\b\d+ (failed|errors?|skipped|xfailed|deselected)", told), told
+    assert copies.changed(case.service) == []
+    assert copies.running_below(case.service) == []
+
+
+def texts(service: Path) -> dict[str, str]:
+    """What was generated, without what only records the answers or the packages."""
+    return {name: text for name, text in copies.contents(service).items() if name not in (copies.ANSWERS_FILE, "uv.lock")}
+
+
+def install_for_another_python(case: Case) -> None:
+    """Resolves and installs the packages for the service's Python with an interpreter that is here.
+
+    uv locks a project only with an interpreter that the project accepts, but resolves for any version.
+    """
+    here = real_interpreter(copies.default_python())
+    assert here
+    environment = copies.service_environment(None) | {"VIRTUAL_ENV": str(case.service / ".venv")}
+    resolved = case.service.parent / "requirements.txt"
+    resolve = ("--universal", "--python-version", case.python, "--group", "dev", "--output-file", resolved)
+    copies.run("uv", "pip", "compile", "--quiet", "pyproject.toml", *resolve, cwd=case.service, env=environment)
+    copies.run("uv", "venv", "--quiet", "--no-project", "--python", here, ".venv", cwd=case.service, env=environment)
+    copies.run("uv", "pip", "install", "--quiet", "--requirements", resolved, cwd=case.service, env=environment)
+
+
+def check_for_another_python(case: Case) -> None:
+    """Does what `make lint` does, for the service's Python, though another one runs it."""
+    environment = copies.service_environment(None) | {"MYPYPATH": f"src{os.pathsep}."}
+    tools = case.service / ".venv/bin"
+    copies.run(tools / "ruff", "format", "--check", cwd=case.service, env=environment)
+    copies.run(tools / "ruff", "check", cwd=case.service, env=environment)
+    copies.run(tools / "mypy", "--python-version", case.python, cwd=case.service, env=environment)
