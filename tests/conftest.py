@@ -7,7 +7,7 @@ functions in `copies.py` trust nobody and know releases.
 from pathlib import Path
 
 import pytest
-from pytest_gitconfig import GitConfig
+from pytest_gitconfig.plugin import GitConfig
 
 from . import copies
 

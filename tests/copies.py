@@ -1,11 +1,11 @@
-"""Copies of the template and of the services made from it: what a person does with copier, git and make, as functions."""
+"""Copies of the template, and services made from it: what a person does with copier, git and make, as functions."""
 
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,7 @@ def release(template: Path, version: str) -> None:
 
 
 def clone_work_tree(destination: Path) -> Path:
-    """Makes a repository of the template as it lies here, uncommitted changes too, with one commit: its first release."""
+    """Makes a repository of the template as it lies here, not only as committed, with one commit: its first release."""
     listed = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
     for name in filter(None, listed):
         source, target = ROOT / name, destination / name
@@ -85,7 +85,7 @@ def clone_work_tree(destination: Path) -> Path:
 
 
 def generate(template: Path, service: Path, **answers: object) -> Path:
-    """Makes a service from the newest release, as `copier copy --defaults` does for who trusts nobody; not committed."""
+    """Makes a service from the newest release, as `copier copy --defaults` does for a person who trusts nobody."""
     copier.run_copy(str(template), service, data=dict(answers), defaults=True, quiet=True)
     return service
 
@@ -97,7 +97,7 @@ def generate_committed(template: Path, service: Path, **answers: object) -> Path
 
 
 def update(service: Path, **answers: object) -> None:
-    """Takes the newest release, as `copier update --defaults` does for who trusts nobody."""
+    """Takes the newest release, as `copier update --defaults` does for a person who trusts nobody."""
     copier.run_update(service, data=dict(answers), defaults=True, overwrite=True, quiet=True)
 
 
@@ -230,7 +230,7 @@ def choices() -> dict[str, list[Any]]:
         elif isinstance(listed, dict):
             offered[name] = list(listed.values())
         elif listed is not None:
-            assert isinstance(listed, Sequence) and not isinstance(listed, str), f"{name}: choices must be written out"
+            assert isinstance(listed, list), f"{name}: the choices must be written out"
             offered[name] = list(listed)
     return offered
 

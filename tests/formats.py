@@ -12,9 +12,12 @@ from pathlib import PurePosixPath
 
 import yaml
 
-DOCKERFILE_INSTRUCTIONS = set(
-    "ADD ARG CMD COPY ENTRYPOINT ENV EXPOSE FROM HEALTHCHECK LABEL RUN SHELL STOPSIGNAL USER VOLUME WORKDIR".split()
-)
+# fmt: off
+DOCKERFILE_INSTRUCTIONS = {
+    "ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "RUN", "SHELL",
+    "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
+}
+# fmt: on
 OWNER = r"@[\w-]+(/[\w.-]+)?"
 
 
@@ -46,7 +49,7 @@ def _makefile(text: str) -> str:
     told = subprocess.run(
         ["make", "--dry-run", "--file", "-", "help"], input=text, capture_output=True, encoding="utf-8", check=False
     )
-    assert told.returncode == 0 and not told.stderr, told.stderr
+    assert (told.returncode, told.stderr) == (0, ""), text
     return text
 
 
@@ -59,8 +62,9 @@ def _dockerfile(text: str) -> list[list[str]]:
 
 
 def _procfile(text: str) -> dict[str, list[str]]:
-    lines = [re.fullmatch(r"([a-z]+): (.+)", line) for line in text.splitlines()]
-    return {line[1]: shlex.split(line[2]) for line in lines if line or _fail(text)}
+    lines = [line.partition(": ") for line in text.splitlines()]
+    assert all(re.fullmatch("[a-z]+", name) and command for name, _, command in lines), text
+    return {name: shlex.split(command) for name, _, command in lines}
 
 
 def _codeowners(text: str) -> dict[str, list[str]]:
@@ -82,10 +86,6 @@ def _python_version(text: str) -> str:
 def _text(text: str) -> str:
     assert "\0" not in text
     return text
-
-
-def _fail(text: str) -> bool:
-    raise AssertionError(text)
 
 
 BY_NAME: dict[str, Callable[[str], object]] = {

@@ -22,7 +22,7 @@ def pairs_in(case: Mapping[str, Any]) -> set[Pair]:
 
 
 def cases(choices: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
-    """Answers to all questions, case by case, until each pair has occurred: each case begins with a pair that has not."""
+    """Answers to all questions until each pair has occurred; each case begins with a pair that has not."""
     missing = dict.fromkeys(all_pairs(choices))
     found = []
     while missing:

@@ -1,7 +1,7 @@
-"""Every two choices together: a service with them is generated, locked, checked by its own commands, and tidy.
+"""Every two choices together: a service with both is generated, locked, tidy, and passes its own checks.
 
-`pytest tests/test_matrix.py -k "3.12 and MIT"` runs some cases. A case whose Python is not on this machine is generated,
-resolved and checked for that version with the tools of another one; its own tests are then reported as not run.
+`pytest tests/test_matrix.py -k "3.12 and MIT"` runs some cases. Where this machine lacks a case's Python, its service
+is generated, resolved and checked for that version by the tools of another, and its tests are reported as not run.
 """
 
 import os
@@ -42,7 +42,7 @@ TRACES = {
 
 # Braces that are not Jinja's: expressions of GitHub Actions, and of Renovate.
 FOREIGN_BRACES = re.compile(r"\$\{\{.*?\}\}|\{\{\{.+\}\}\}")
-JINJA = re.compile(r"\{\{|\}\}|\{%|%\}|\{#|#\}")
+JINJA = re.compile(r"\{\{|\{%|\{#")
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,14 @@ class Case:
 
 
 def name_of(answers: dict[str, Any]) -> str:
-    named = [(key if value else f"no_{key}") if isinstance(value, bool) else str(value) for key, value in answers.items()]
-    return "-".join(named)
+    flags = {True: "{}", False: "no_{}"}
+    return "-".join(flags[value].format(key) if isinstance(value, bool) else value for key, value in answers.items())
 
 
 @pytest.fixture(scope="module", params=CASES, ids=name_of)
-def case(request: pytest.FixtureRequest, copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
+def case(
+    request: pytest.FixtureRequest, copier_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Case]:
     """A service with its packages installed and locked. Its environment is taken away when its tests are done."""
     service = tmp_path_factory.mktemp("matrix") / "orders"
     copies.generate_committed(copier_template, service, **request.param)
@@ -143,7 +145,8 @@ def test_its_own_tests_pass(case: Case) -> None:
 
 def texts(service: Path) -> dict[str, str]:
     """What was generated, without what only records the answers or the packages."""
-    return {name: text for name, text in copies.contents(service).items() if name not in (copies.ANSWERS_FILE, "uv.lock")}
+    records = (copies.ANSWERS_FILE, "uv.lock")
+    return {name: text for name, text in copies.contents(service).items() if name not in records}
 
 
 def install_for_another_python(case: Case) -> None:

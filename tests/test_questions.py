@@ -17,10 +17,10 @@ from .corpus import SEEDS, corpus
 TEXT_QUESTIONS = [name for name, question in copies.asked().items() if name not in copies.choices()]
 MARKERS = {"name": "zq-marker", "description": "Zqmarker", "owner": "@zq-marker"}
 
-# A refusal names the question and says what to write instead.
-ADVICE = re.compile(r"(Use|Say|Write|Leave (it )?out|Choose)\b.+\.|.+; (use|say|write|leave out|choose) .+\.", re.DOTALL)
+# What a refusal says: what to write instead, at once or after the reason.
+ADVICE = re.compile(r"(Use|Say|Write|Leave (it )?out|Choose)\b.+\.|.+; (use|say|write|choose) .+\.", re.DOTALL)
 
-# How many of the corpus may be accepted and refused at least: neither all nor nothing. A name is narrow, a description wide.
+# How many of the corpus are accepted and refused at least: neither all nor nothing.
 LEAST = {"name": (30, 1000), "description": (900, 100), "owner": (8, 1000)}
 
 
@@ -89,7 +89,7 @@ def test_whole_services_with_hostile_answers_are_still_what_they_were(
 ) -> None:
     taken = {name: accepted_seeds(worker, name) for name in TEXT_QUESTIONS}
     options = copies.choices()
-    for number, _ in enumerate(SEEDS):
+    for number in range(0, len(SEEDS), 2):
         texts = {name: answers[number % len(answers)] for name, answers in taken.items()}
         chosen = {question: values[number % len(values)] for question, values in options.items()}
         service = copies.generate(copier_template, tmp_path / str(number), **texts, **chosen)
@@ -103,7 +103,8 @@ def test_whole_services_with_hostile_answers_are_still_what_they_were(
 def test_a_service_with_a_hostile_description_passes_its_own_checks(copier_template: Path, tmp_path: Path) -> None:
     hostile = """It's "$HOME" `id` \\ {{ 7 }} {% x %} 😀 #1: <b> & %s $(id) é\u0301 שלום """.strip()
     service = tmp_path / "hostile"
-    copies.generate_committed(copier_template, service, description=hostile, python=copies.default_python(), catalog=True)
+    answers = {"description": hostile, "python": copies.default_python(), "catalog": True}
+    copies.generate_committed(copier_template, service, **answers)
     copies.make(service, "setup", "format", "derive", "lint")
     assert [line for line in copies.changed(service) if not line.endswith(" uv.lock")] == []
     installed = copies.run(".venv/bin/python", "-c", SUMMARY, service.name, cwd=service)
@@ -121,7 +122,7 @@ def test_a_refused_answer_writes_nothing(worker: Worker, copier_template: Path, 
     assert len(kinds) == len(re.findall("{% (el)?if ", copies.questions()[name]["validator"]))
 
 
-@pytest.mark.parametrize("answer", ["name=Orders", "description=", "owner=acme", "description=\udcff", "description=a\nb"])
+@pytest.mark.parametrize("answer", ["name=Orders", "description=", "description=\udcff", "description=a\nb", "owner=x"])
 def test_the_last_line_of_copier_s_command_is_the_advice(copier_template: Path, tmp_path: Path, answer: str) -> None:
     told = copies.copier_command("copy", "--defaults", "--data", answer, copier_template, "orders", cwd=tmp_path)
     assert told.returncode != 0
@@ -137,7 +138,7 @@ def test_an_answer_that_is_not_offered_is_refused(worker: Worker, name: str) -> 
     if copies.asked()[name]["type"] == "bool":
         assert {question(worker, name).parse_answer(text) for text in ("yes", "no")} == set(offered)
         return
-    for answer in (*corpus()[::5], *(str(value).upper() + "x" for value in offered), *(f" {value}" for value in offered)):
+    for answer in [*corpus()[::5], *(f"{value}x" for value in offered), *(f" {value}" for value in offered)]:
         with pytest.raises(ValueError, match=f"^Invalid choice for '{name}': .* is not in "):
             question(worker, name).parse_answer(answer)
     for value in offered:
@@ -146,8 +147,16 @@ def test_an_answer_that_is_not_offered_is_refused(worker: Worker, name: str) -> 
 
 @pytest.mark.parametrize(
     ("folder", "default"),
-    [("orders", "orders"), ("Order-History", "order-history"), ("My Orders", "my-service"), ("json", "my-service")]
-    + [("2026", "my-service"), ("x" * 41, "my-service"), ("x" * 40, "x" * 40), ("or_ders", "my-service")],
+    [
+        ("orders", "orders"),
+        ("Order-History", "order-history"),
+        ("My Orders", "my-service"),
+        ("or_ders", "my-service"),
+        ("json", "my-service"),
+        ("2026", "my-service"),
+        ("x" * 40, "x" * 40),
+        ("x" * 41, "my-service"),
+    ],
 )
 def test_a_service_is_called_like_its_folder_where_it_can_be(
     copier_template: Path, tmp_path: Path, folder: str, default: str
