@@ -158,11 +158,11 @@ def service_environment(interpreter: Path | None) -> dict[str, str]:
     return environment
 
 
-def make(service: Path, *targets: str, interpreter: Path | None = None, timeout: float = 600) -> str:
+def make(service: Path, *targets: str, env: Mapping[str, str] | None = None, timeout: float = 600) -> str:
     """Runs targets of a service's Makefile with an interpreter that fits its `.python-version`."""
-    interpreter = interpreter or real_interpreter((service / ".python-version").read_text().strip())
+    interpreter = real_interpreter((service / ".python-version").read_text().strip())
     assert interpreter, f"no interpreter for {service}: ask real_interpreter first"
-    return run("make", *targets, cwd=service, env=service_environment(interpreter), timeout=timeout)
+    return run("make", *targets, cwd=service, env=service_environment(interpreter) | dict(env or {}), timeout=timeout)
 
 
 def running_below(folder: Path) -> list[str]:

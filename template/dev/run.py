@@ -33,6 +33,7 @@ RELEASED = ("migrations", ".env")  # a change in these concerns the release phas
 CONFIGURATION_ERROR = 78  # EX_CONFIG of sysexits.h
 SAME_SIGNAL_SECONDS = 0.3  # a terminal and a parent may both deliver one Ctrl-C
 SLOW_SECONDS = 15
+NO_ANSWER = OSError, HTTPException, ValueError, OverflowError
 COLOUR_CODE = re.compile(rb"\x1b\[[\d;]*m")
 BOLD, COLOURS = 1, (36, 33, 35, 32, 34)
 
@@ -44,7 +45,7 @@ def readiness(env: dict[str, str]) -> str:
         with closing(HTTPConnection(host, int(port), timeout=5)) as connection:
             connection.request("GET", "/readyz")
             return str(connection.getresponse().status)
-    except (OSError, HTTPException, ValueError, OverflowError):
+    except NO_ANSWER:
         return "nothing"
 
 
@@ -58,7 +59,7 @@ class Console:
 
     def print(self, name: str, line: bytes) -> None:
         """Writes one line at once, unbuffered."""
-        mark, end = f"{name:<{self._width}} | ", "\n"
+        mark, end = f"{name.ljust(self._width)} | ", "\n"
         if project.coloured():
             mark, end = f"\x1b[{self._styles.get(name, BOLD)}m{mark}\x1b[0m", "\x1b[0m\n"
         else:

@@ -5,6 +5,7 @@ from http.client import HTTPConnection, HTTPException
 from .settings import Settings
 
 TIMEOUT_SECONDS = 3
+NO_ANSWER = OSError, HTTPException
 
 
 def check(settings: Settings) -> int:
@@ -14,7 +15,7 @@ def check(settings: Settings) -> int:
     try:
         connection.request("GET", "/livez")
         return 0 if connection.getresponse().status == 200 else 1
-    except (OSError, HTTPException):
+    except NO_ANSWER:
         return 1
     finally:
         connection.close()
