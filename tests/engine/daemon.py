@@ -21,6 +21,9 @@ INSTALLED = ("runc", "iptables")
 START_SECONDS = 30
 STOP_SECONDS = 30
 
+# The engines that this process started, by folder.
+_started: dict[Path, subprocess.Popen[bytes]] = {}
+
 
 class NoEngine(Exception):
     """No engine can be had here; the text says why, and what to install."""
@@ -81,7 +84,7 @@ def start(folder: Path, programs: Path, *, with_parent: bool = False) -> Engine:
         "--ip-forward=false",
     ]
     with (folder / "dockerd.log").open("ab") as log:
-        process = subprocess.Popen(
+        process = _started[folder] = subprocess.Popen(
             command,
             env=engine.environment,
             stdin=subprocess.DEVNULL,
@@ -93,7 +96,6 @@ def start(folder: Path, programs: Path, *, with_parent: bool = False) -> Engine:
     while not usable(engine):
         if process.poll() is not None or time.monotonic() > deadline:
             said = (folder / "dockerd.log").read_text().strip().splitlines()
-            process.terminate()
             stop(folder, programs)
             raise NoEngine(f"dockerd does not start: {said[-1] if said else 'it says nothing'}")
         time.sleep(0.1)
@@ -111,32 +113,27 @@ def stop(folder: Path, programs: Path) -> None:
         ):
             if found := engine.docker(*listed).stdout.split():
                 engine.docker(*removal, *found, check=False)
-    _end(folder / "run/dockerd.pid")
+    _end(folder)
     _iptables("--delete", *_bridged(folder))
     for mount in reversed(Path("/proc/mounts").read_text().splitlines()):
         if (point := mount.split(" ")[1]).startswith(f"{folder}/"):
             _run("umount", "--lazy", point, check=False)
 
 
-def _end(pid_file: Path) -> None:
-    try:
-        process = int(pid_file.read_text())
-    except FileNotFoundError:
-        return
-    deadline = time.monotonic() + STOP_SECONDS
-    with suppress(ProcessLookupError):
-        os.kill(process, signal.SIGTERM)
-        while not _ended(process):
-            if time.monotonic() > deadline:
-                os.kill(process, signal.SIGKILL)
-            time.sleep(0.05)
-
-
-def _ended(process: int) -> bool:
-    try:
-        return os.waitpid(process, os.WNOHANG) != (0, 0)
-    except ChildProcessError:  # it was started by another process
-        return not Path("/proc", str(process)).exists()
+def _end(folder: Path) -> None:
+    if process := _started.pop(folder, None):
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    elif (pid_file := folder / "run/dockerd.pid").exists():
+        with suppress(ProcessLookupError):
+            os.kill(int(pid_file.read_text()), signal.SIGTERM)
+            deadline = time.monotonic() + STOP_SECONDS
+            while pid_file.exists() and time.monotonic() < deadline:
+                time.sleep(0.1)
 
 
 def _environment(folder: Path, programs: Path) -> dict[str, str]:
