@@ -1,8 +1,11 @@
 """One command for every process type and every one-off."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable
+from types import FrameType
+from typing import NoReturn
 
 import structlog
 
@@ -15,6 +18,8 @@ CONFIGURATION_ERROR = 78  # EX_CONFIG of sysexits.h
 
 def main() -> int:
     """Does what the command line says; returns the exit code."""
+    # As the first process of a container, a program that does not ask for the signal never gets it.
+    signal.signal(signal.SIGTERM, _stop)
     arguments = _parser().parse_args()
     logs.configure(arguments.command)  # before the imports below, so that a crash there is an event like any other
     from . import settings
@@ -26,6 +31,10 @@ def main() -> int:
         logs.configure(arguments.command, style=settings.log_format())
         log.critical(str(error))
         return CONFIGURATION_ERROR
+
+
+def _stop(number: int, _: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)
 
 
 def _parser() -> argparse.ArgumentParser:
