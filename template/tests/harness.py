@@ -7,6 +7,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import LiteralString
+
+import psycopg
 
 from dev import postgres
 
@@ -49,6 +52,14 @@ class Process:
         """Sends the signal, waits for the end and returns all that the process wrote."""
         self.popen.send_signal(signal)
         return self.popen.communicate(timeout=20)[0]
+
+
+def until(connection: psycopg.Connection, query: LiteralString, seconds: float = 10) -> None:
+    """Asks the database until the query finds something."""
+    deadline = time.monotonic() + seconds
+    while not connection.execute(query).fetchall():
+        assert time.monotonic() < deadline, f"after {seconds} s still nothing: {query}"
+        time.sleep(0.02)
 
 
 Start = Callable[..., AbstractContextManager[Process]]
