@@ -71,7 +71,7 @@ def commit_of_clone() -> str:
     except FileNotFoundError as error:
         raise Stop("git is missing: install the package git, then run this again.") from error
     except Stop as error:
-        hint = "This folder is not a git clone of the template; updates start from its commits, so clone it with git."
+        hint = "This folder is not a git clone of the template, and updates start from its commits: clone it with git."
         raise Stop(f"{error}\n{hint}".strip()) from error
     if run("git", "status", "--porcelain"):
         say(f"Uncommitted changes in this clone are left out: the service is made from commit {commit[:7]}.")
@@ -87,19 +87,19 @@ def configuration(commit: str) -> dict[str, Any]:
     return merged
 
 
-def template_source(platform: dict[str, Any]) -> str:
+def template_source(commit: str, platform: dict[str, Any]) -> str:
     """The address that updates will come from."""
-    try:
-        source = origin.address(run("git", "config", "--get", "remote.origin.url"))
-    except Stop:
-        source = None
+    url = run("git", "config", "--default", "", "--get", "remote.origin.url")
+    source = origin.address(url)
     if source is None:
         fallback = str(platform["template_source"])
         source = origin.address(fallback) or fallback
         say(
             f"This clone's origin means nothing on other machines, so updates will come from {source}; "
-            "to change that: git remote set-url origin ADDRESS (git remote add, where there is none)."
+            f"to change that: git remote {'set-url' if url else 'add'} origin ADDRESS"
         )
+    elif not run("git", "for-each-ref", "--contains", commit, "refs/remotes/origin", "refs/tags"):
+        say(f"Commit {commit[:7]} is not at origin yet: push it, since the service's updates start from it.")
     return source
 
 
@@ -147,7 +147,7 @@ def generate(dest: Path, source: str, commit: str, given: dict[str, Any], python
         except (Exception, KeyboardInterrupt) as error:
             shutil.rmtree(dest, ignore_errors=True)
             if existed:
-                dest.mkdir()
+                dest.mkdir(exist_ok=True)
             stopped = isinstance(error, KeyboardInterrupt)
             raise Stop("\nStopped; nothing was written." if stopped else str(error)) from error
     return dict(worker.answers.combined)
@@ -166,15 +166,12 @@ def tool(dest: Path) -> Path:
 
 def prepare(dest: Path, version: str) -> None:
     """Makes it a repository and installs its packages."""
-    say("Installing its packages, and PostgreSQL, as uv.lock will say")
+    say("Installing its packages and PostgreSQL, and locking them in uv.lock")
     run("git", "-c", "init.defaultBranch=main", "init", cwd=dest)
-    command = ["make", "--no-print-directory", "setup", f"UV={tool(dest)}"]
-    # Without an interpreter, the service's own command says what is missing.
-    if interpreter := interpreters.find(version):
-        # uv installs with the one that it is told, but looks at PATH too, and stops at what does not run.
-        path = os.pathsep.join([os.path.dirname(interpreter), ENVIRONMENT.get("PATH", os.defpath)])
-        command += [f"UV_PYTHON={interpreter}", f"PATH={path}"]
-    run(*command, cwd=dest)
+    interpreter = interpreters.find(version)
+    # Without one, the service's own command says what is missing.
+    known = [f"UV_PYTHON={interpreter}"] if interpreter else []
+    run("make", "--no-print-directory", "setup", f"UV={tool(dest)}", *known, cwd=dest)
 
 
 def commit_all(dest: Path, message: str) -> None:
@@ -209,10 +206,11 @@ def main() -> None:
     dest = destination()
     commit = commit_of_clone()
     settings = configuration(commit)
-    questions = {name: entry for name, entry in settings.items() if not name.startswith("_") and "when" not in entry}
+    asked = {name: entry for name, entry in settings.items() if not name.startswith("_")}
+    questions = {name: entry for name, entry in asked.items() if entry.get("when") is not False}
     given = given_answers(questions)
     platform = settings["standards"]["default"] | (settings["profile"]["default"] or {})
-    source = template_source(platform)
+    source = template_source(commit, platform)
     python = {} if "python" in given else usable_python(platform["python"], questions["python"]["choices"])
     answers = generate(dest, source, commit, given, python)
     where = shlex.quote(os.path.relpath(dest))
@@ -222,7 +220,7 @@ def main() -> None:
         prepare(dest, answers["python"])
     except (Stop, KeyboardInterrupt) as error:
         rest = f"cd {where} && make setup && git add --all && git commit -m '{message}'"
-        raise Stop(f"{error}\nIt is not installed yet. When that is mended: {rest}".strip()) from error
+        raise Stop(f"{error}\nIt is not installed yet. To go on: {rest}".strip()) from error
     commit_all(dest, message)
     if os.environ.get("START") == "0":
         say(f"Ready. To start it: cd {where} && make dev")

@@ -42,6 +42,7 @@ SEEDS: dict[str, list[str]] = {
     ],
     "newlines": [
         "\n", "\r", "\r\n", "\n\n", "\v", "\f", "\x85", "\u2028", "\u2029", "a\nb: c", "\\n", "\n\n[tool]\n", "\n# x",
+        "orders\n", "@ada\n", "@acme/orders\n", "\norders", "orders\r",
     ],
     "Jinja": [
         "{{ 7 * 7 }}", "{% raw %}", "{% if x %}", "{# c #}", "{{", "}}", "{%", "%}", "{{ _copier_conf }}", "{{{x}}}",

@@ -5,6 +5,7 @@ Then the socket closes, and requests in flight have GRACE_SECONDS to finish. A s
 """
 
 import asyncio
+import gc
 import signal
 from math import ceil
 from types import FrameType
@@ -31,6 +32,8 @@ class Server(uvicorn.Server):
         """Binds the port, and says so."""
         await super().startup()
         if self.started:
+            gc.freeze()  # what the boot has made stays, so it is never looked through
+            gc.enable()
             log.info("listening", host=self.config.host, port=self.config.port)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
