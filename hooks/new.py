@@ -242,7 +242,7 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except (Stop, OSError, yaml.YAMLError) as error:
+    except (Stop, OSError, RuntimeError, UnicodeDecodeError, yaml.YAMLError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit("\nStopped.")

@@ -72,15 +72,17 @@ def release(template: Path, version: str) -> None:
     assert [made.tag for made in tag_missing(template)] == [f"v{version}"]
 
 
-def clone_work_tree(destination: Path) -> Path:
-    """Makes a repository of the template as it lies here, not only as committed, with one commit: its first release."""
+def clone_work_tree(destination: Path, version: str = FIRST_RELEASE) -> Path:
+    """Makes a release of the template as it lies here, not only as committed, of whatever lies in the destination."""
     listed = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
     for name in filter(None, listed):
         source, target = ROOT / name, destination / name
         if source.is_file():  # a file that is deleted and not committed is listed too
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
-    release(destination, FIRST_RELEASE)
+        else:
+            target.unlink(missing_ok=True)
+    release(destination, version)
     return destination
 
 
@@ -124,7 +126,7 @@ def copier_command(
 def rendered(service: Path) -> list[str]:
     """The files of a service, but for what git ignores or keeps for itself; sorted, with `/` between the parts."""
     listed = git(service, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
-    return sorted(name for name in listed if name and (service / name).is_file())
+    return sorted({name for name in listed if name and (service / name).is_file()})
 
 
 def contents(service: Path) -> dict[str, str]:

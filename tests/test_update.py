@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from hooks.releases import HistoryError, tag_missing
+
 from . import copies
 from .interpreters import real_interpreter
 
@@ -29,7 +31,10 @@ region:
 """
 NEW_PAGE = "# Regions\n\n{{ name }} runs in `{{ region }}`.\n"
 
-# What the team has done since it began the service.
+NEW_LINE = "\n# The next release has changed this.\n"
+
+# What the team has answered, and done since it began the service.
+ANSWERS = {"description": "Keeps orders.", "owner": "@acme/orders", "catalog": True}
 OWN_TARGET = """
 seed: $(UV) ## Fill the database with samples
 	@$(UV) run python -m orders health
@@ -75,12 +80,12 @@ def template(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) ->
 def lived_in(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A service of the first release on which a team has worked: it has deleted the example and begun its own."""
     service = tmp_path_factory.mktemp("team") / "orders"
-    copies.generate_committed(template, service, python=copies.default_python())
+    copies.generate_committed(template, service, python=copies.default_python(), **ANSWERS)
     add(service / "Makefile", OWN_TARGET)
     add(service / "src/orders/web/app.py", OWN_FUNCTION)
     add(service / "README.md", "\n## On call\n\nAsk the team.\n")
     (service / "src/orders/invoices.py").write_text(OWN_MODULE)
-    for name in starters(service):
+    for name in owned_by(service, "starter"):
         if name not in ("README.md", "src/orders/features.py"):
             (service / name).unlink()
     replace(service / "src/orders/features.py", r"^FEATURES.*\n", "FEATURES: tuple[str, ...] = ()\n")
@@ -93,21 +98,36 @@ def lived_in(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def updated(template: Path, lived_in: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The service after `copier update` to the next release of the template; committed before, not after."""
+def kept(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A service of the first release whose team has kept the example and edited it."""
+    service = tmp_path_factory.mktemp("kept") / "orders"
+    copies.generate_committed(template, service)
+    for name in owned_by(service, "starter"):
+        add(service / name, "\n# Our own line.\n")
+    copies.commit(service, "Make the example ours")
+    return service
+
+
+@pytest.fixture(scope="module")
+def next_release(template: Path, lived_in: Path, kept: Path) -> None:
+    """Lets the template have its next release, which changes files of every class."""
     folder = template / "template"
+    ownership = copies.ownership(kept)
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix().replace("{{ package }}", "orders").removesuffix(".jinja")
+        if path.is_file() and is_left_alone(name, ownership):
+            add(path, NEW_LINE)
     replace(folder / "Makefile.jinja", r"^(?=clean:)", NEW_TARGET)
     replace(folder / "src/{{ package }}/settings.py", r"^(?=    log_level: )", NEW_SETTING)
-    replace(folder / "README.md.jinja", r"\Z", "\n## Regions\n\nSee `docs/regions.md`.\n")
-    replace(folder / "src/{{ package }}/features.py", r"\Z", "\n# A better list is to come.\n")
-    for starter in (folder / "src/{{ package }}/notes").glob("*.py"):
-        add(starter, "\n# The next release has changed this.\n")
-    replace(folder / ".env.example.jinja", r"\Z", "\n# Where this runs.\n# REGION=eu\n")
     (folder / "docs/regions.md.jinja").write_text(NEW_PAGE)
     (folder / ".editorconfig").unlink()
     add(template / "copier.yml", NEW_QUESTION)
     copies.release(template, NEXT_RELEASE)
 
+
+@pytest.fixture(scope="module")
+def updated(next_release: None, lived_in: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The service after `copier update` to the next release of the template; committed before, not after."""
     service = tmp_path_factory.mktemp("updated") / "orders"
     copies.git(lived_in, "clone", "--quiet", lived_in, service)
     told = copies.copier_command("update", "--defaults", cwd=service)
@@ -138,14 +158,25 @@ def test_an_update_merges_the_release_with_the_team_s_edits(updated: Path, lived
 
 def test_an_update_asks_what_is_new_and_keeps_what_was_answered(updated: Path, lived_in: Path) -> None:
     before, after = copies.answers(lived_in), copies.answers(updated)
+    assert before.items() >= ANSWERS.items()
     assert after == before | {"region": "eu", "_commit": f"v{NEXT_RELEASE}"}
 
 
 def test_starters_stay_as_the_team_left_them_and_deleted_ones_deleted(updated: Path, lived_in: Path) -> None:
-    assert starters(updated) == starters(lived_in)
-    assert starters(updated) == ["README.md", "migrations/versions/0100_invoices.py", "src/orders/features.py"]
-    for name in starters(updated):
+    starters = owned_by(updated, "starter")
+    assert starters == ["README.md", "migrations/versions/0100_invoices.py", "src/orders/features.py"]
+    for name in starters:
         assert (updated / name).read_text() == (lived_in / name).read_text()
+
+
+def test_an_example_that_is_kept_stays_as_it_is(next_release: None, kept: Path, tmp_path: Path) -> None:
+    service = tmp_path / "orders"
+    copies.git(kept, "clone", "--quiet", kept, service)
+    copies.update(service)
+    assert owned_by(service, "starter") == owned_by(kept, "starter") != []
+    assert owned_by(service, "derived") == owned_by(kept, "derived") != []
+    for name in owned_by(kept, "starter") + owned_by(kept, "derived"):
+        assert (service / name).read_text() == (kept / name).read_text()
 
 
 def test_an_updated_service_passes_its_own_checks(updated: Path, tmp_path: Path) -> None:
@@ -154,11 +185,12 @@ def test_an_updated_service_passes_its_own_checks(updated: Path, tmp_path: Path)
     copies.commit(service, "Take the template's new version")
     copies.make(service, "setup", "derive", "lint", "test")
     assert "REGION=eu" in (service / ".env.example").read_text()
-    derived = copies.ownership(service)["derived"]
-    assert {line[3:] for line in copies.changed(service)} <= set(derived)
+    assert {line[3:] for line in copies.changed(service)} <= set(owned_by(service, "derived"))
 
 
-def test_an_edit_of_the_same_line_is_a_conflict_that_shows_both(updated: Path, lived_in: Path, tmp_path: Path) -> None:
+def test_an_edit_of_the_same_line_is_a_conflict_that_shows_both(
+    next_release: None, lived_in: Path, tmp_path: Path
+) -> None:
     service = tmp_path / "orders"
     copies.git(lived_in, "clone", "--quiet", lived_in, service)
     replace(service / "Makefile", r"^(?=clean:)", "count: ## Count\n	@true\n\n")
@@ -204,20 +236,37 @@ def test_a_changed_answer_gives_what_a_new_service_has(
     service = tmp_path / "orders"
     copies.git(before, "clone", "--quiet", before, service)
     copies.update(service, **{name: new})
-    owned = copies.ownership(service)
-    left_alone = ("starter", "derived")
-    assert copies.contents(service) == {
-        file: (before / file).read_text("utf-8") if copies.owner_of(file, owned) in left_alone else text
-        for file, text in copies.contents(fresh).items()
-    }
+    assert copies.contents(service) == expected_after(copies.contents(before), fresh)
     assert empty_folders(service) == []
+
+
+def test_services_of_the_two_releases_before_can_be_updated(tmp_path: Path) -> None:
+    template = tmp_path / "twelvefold"
+    copies.git(copies.ROOT, "clone", "--quiet", copies.ROOT, template)
+    try:
+        before = [made.tag for made in tag_missing(template)][-2:]
+    except HistoryError as error:
+        pytest.skip(f"not run: {error}")
+    if not before:
+        pytest.skip("not run: there has been no release yet")
+    copies.clone_work_tree(template, "999.0.0")
+    fresh = copies.generate_committed(template, tmp_path / "fresh/orders")
+    for tag in before:
+        service = tmp_path / tag / "orders"
+        told = copies.copier_command("copy", "--defaults", "--vcs-ref", tag, template, service, cwd=tmp_path)
+        assert told.returncode == 0, told.stderr
+        copies.commit(service, "Begin the service")
+        begun = copies.contents(service)
+        told = copies.copier_command("update", "--defaults", cwd=service)
+        assert told.returncode == 0, told.stderr
+        assert copies.contents(service) == expected_after(begun, fresh)
 
 
 def test_a_changed_python_gives_a_service_that_passes_its_own_checks(copier_template: Path, tmp_path: Path) -> None:
     here = [minor for minor in copies.choices()["python"] if real_interpreter(minor)]
     if len(here) < 2:
         pytest.skip(f"not run: no second Python here, only {here}")
-    old, new = here[-1], here[0]
+    old, new = here[0], here[-1]
     service = copies.generate_committed(copier_template, tmp_path / "orders", python=old)
     copies.make(service, "setup")
     copies.commit(service, "Lock the packages")
@@ -248,9 +297,21 @@ def replace(path: Path, pattern: str, text: str) -> None:
     path.write_text(edited)
 
 
-def starters(service: Path) -> list[str]:
-    owned = copies.ownership(service)
-    return [name for name in copies.rendered(service) if copies.owner_of(name, owned) == "starter"]
+def expected_after(before: dict[str, str], fresh: Path) -> dict[str, str]:
+    """What an update gives to a service on which nobody has worked: starters and derived files are left as they were."""
+    ownership = copies.ownership(fresh)
+    left_alone = {name for name in before.keys() | copies.contents(fresh) if is_left_alone(name, ownership)}
+    new = {name: text for name, text in copies.contents(fresh).items() if name not in left_alone}
+    return new | {name: text for name, text in before.items() if name in left_alone}
+
+
+def is_left_alone(name: str, ownership: dict[str, list[str]]) -> bool:
+    return copies.owner_of(name, ownership) in ("starter", "derived")
+
+
+def owned_by(service: Path, owner: str) -> list[str]:
+    ownership = copies.ownership(service)
+    return [name for name in copies.rendered(service) if copies.owner_of(name, ownership) == owner]
 
 
 def empty_folders(service: Path) -> list[Path]:

@@ -23,7 +23,10 @@ class StartError(Exception):
 
 def environment(root: Path) -> dict[str, str]:
     """The real environment, completed from `.env` and with what suits development."""
-    file = dotenv_values(root / ".env", interpolate=False)
+    try:
+        file = dotenv_values(root / ".env", interpolate=False)
+    except UnicodeDecodeError:
+        raise StartError("The file .env is not UTF-8 text: write it as such.") from None
     env = {**{name: value for name, value in file.items() if value}, **os.environ}
     env |= {name: default for name, default in DEFAULTS.items() if given(env, name) is None}
     # The processes write to pipes: only here is it known whether a person reads.

@@ -25,11 +25,11 @@ def main() -> int:
     logs.configure(arguments.command)  # before the imports below, so that a crash there is an event like any other
     from . import settings
 
+    logs.configure(arguments.command, style=settings.peek("log_format"))
     run: Callable[[argparse.Namespace], int] = arguments.run
     try:
         return run(arguments)
     except settings.ConfigurationError as error:
-        logs.configure(arguments.command, style=settings.log_format())
         log.critical(str(error))
         return CONFIGURATION_ERROR
 
@@ -80,9 +80,9 @@ def _release(arguments: argparse.Namespace) -> int:
 
 
 def _health(_: argparse.Namespace) -> int:
-    from . import health, settings
+    from . import health
 
-    return health.check(settings.load())
+    return health.check()
 
 
 def _config(arguments: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
-from pydantic import DirectoryPath, HttpUrl, SecretStr
+from pydantic import HttpUrl, SecretStr
 from pydantic.fields import FieldInfo
 
 from . import identity
@@ -20,7 +20,7 @@ WORDS: dict[Any, str] = {
     float: "number",
     SecretStr: "secret",
     HttpUrl: "URL",
-    DirectoryPath: "folder",
+    Path: "folder",
 }
 
 
@@ -77,6 +77,8 @@ def reference() -> str:
         "Each variable may instead be given as a file: `NAME_FILE` holds its path, or it is called `NAME` and lies in\n"
         "`SECRETS_DIR`. A secret given by file is read again at each new connection, so it can be changed\n"
         "without a restart; everything else is read once. An empty variable counts as not given.\n\n"
+        "Libraries know variables of their own, such as the PostgreSQL driver's `PGOPTIONS` and `PGSSLROOTCERT`:\n"
+        "leave them unset where they are not meant.\n\n"
         "| Variable | Meaning | Value | Default |\n| --- | --- | --- | --- |\n" + rows
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
-FEATURES = ("notes",)
+FEATURES: tuple[str, ...] = ("notes",)
 
 
 def routers() -> Iterator[APIRouter]:

@@ -2,16 +2,16 @@
 
 from http.client import HTTPConnection, HTTPException
 
-from .settings import Settings
+from .settings import peek
 
 TIMEOUT_SECONDS = 3
 NO_ANSWER = OSError, HTTPException
 
 
-def check(settings: Settings) -> int:
+def check() -> int:
     """Returns 0 when web is alive, 1 when not."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
-    connection = HTTPConnection(host, settings.port, timeout=TIMEOUT_SECONDS)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(peek("host"), peek("host"))
+    connection = HTTPConnection(host, int(peek("port")), timeout=TIMEOUT_SECONDS)
     try:
         connection.request("GET", "/livez")
         return 0 if connection.getresponse().status == 200 else 1

@@ -23,6 +23,7 @@ def configure(process: str, *, style: str = "auto", level: str = "info") -> None
 
     Called twice: before anything that may crash is imported, and again once the settings are known.
     """
+    style = style.lower()
     console = style == "console" or (style == "auto" and sys.stdout.isatty())
     structlog.configure(
         processors=[

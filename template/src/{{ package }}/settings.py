@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, DirectoryPath, Field, HttpUrl, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, HttpUrl, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -54,9 +54,18 @@ def _postgres_url(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _searchable(folder: Path) -> Path:
+    try:
+        os.listdir(folder)
+    except OSError as error:
+        raise ValueError(f"must be a folder whose files can be read: {error.strerror}") from None
+    return folder
+
+
 PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(ge=0, le=3600), Unit("seconds")]
+Folder = Annotated[Path, AfterValidator(_searchable)]
 Bytes = Annotated[int, Field(ge=1), Unit("bytes")]
 
 
@@ -95,7 +104,7 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="One JSON event a line, or text for people; auto is text on a terminal and JSON elsewhere."
     )
-    secrets_dir: DirectoryPath | None = Field(
+    secrets_dir: Folder | None = Field(
         None, description="A folder with one file for each secret, named like its variable."
     )
     feature_api_docs: bool = Field(True, description="Serves the interactive documentation at /docs.")
@@ -157,10 +166,10 @@ def load() -> Settings:
         raise ConfigurationError(_problems(error)) from None
 
 
-def log_format() -> str:
-    """LOG_FORMAT on its own, for a process that could not load the rest."""
-    given = _read("LOG_FORMAT")
-    return given.lower() if isinstance(given, str) else "auto"
+def peek(field: str) -> str:
+    """One value as text, not validated, for what must work while others are wrong."""
+    given = _read(field.upper())
+    return given if isinstance(given, str) else str(Settings.model_fields[field].get_default())
 
 
 class _Unreadable(NamedTuple):
@@ -182,7 +191,7 @@ def _given(variable: str) -> list[Origin]:
         places.append(Origin("environment"))
     if file := os.environ.get(f"{variable}_FILE"):
         places.append(Origin(f"{variable}_FILE", Path(file)))
-    if (folder := os.environ.get("SECRETS_DIR")) and (secret := Path(folder, variable)).is_file():
+    if (folder := os.environ.get("SECRETS_DIR")) and os.path.isfile(secret := Path(folder, variable)):
         places.append(Origin("SECRETS_DIR", secret))
     return places
 
@@ -195,6 +204,8 @@ def _read(variable: str) -> str | _Unreadable | None:
         return None
     if (file := places[0].file) is None:
         return os.environ[variable]
+    if file.exists() and not file.is_file():  # a pipe or a device may never end
+        return _Unreadable(f"cannot be read from what is given by {places[0].name}: it is not a file")
     try:
         return file.read_text().strip() or _Unreadable(f"is empty in the file given by {places[0].name}")
     except (OSError, UnicodeDecodeError) as error:

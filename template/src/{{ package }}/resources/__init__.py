@@ -38,12 +38,14 @@ class Resources:
 
 
 async def _failure(resource: Resource) -> str | None:
-    try:
-        async with asyncio.timeout(PING_SECONDS):
-            await resource.ping()
-    except Exception as error:
-        return type(error).__name__
-    return None
+    ping = asyncio.create_task(resource.ping())
+    ping.add_done_callback(lambda task: task.cancelled() or task.exception())
+    answered, _ = await asyncio.wait({ping}, timeout=PING_SECONDS)
+    if not answered:
+        ping.cancel()  # and not waited for: a driver says goodbye to a server that may be frozen
+        return "TimeoutError"
+    error = ping.exception()
+    return type(error).__name__ if error else None
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 
 from .. import identity
 from ..settings import Settings
@@ -28,8 +28,6 @@ CONNECTION: Mapping[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
-
-UNAVAILABLE = (PoolTimeout, psycopg.OperationalError)
 
 
 class Postgres:

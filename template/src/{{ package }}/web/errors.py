@@ -4,14 +4,18 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
+import psycopg
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from ..resources import postgres
+log = structlog.get_logger()
 
+# SQLSTATE: no connection, no resources, shut down or starting.
+OUTAGE: Final = ("08", "53", "57P")
 MEDIA_TYPE: Final = "application/problem+json"
 
 
@@ -58,8 +62,7 @@ def install(app: FastAPI) -> None:
     """Makes every error of the application a problem, and says so in its OpenAPI document."""
     app.exception_handler(HTTPException)(_http_error)
     app.exception_handler(RequestValidationError)(_invalid)
-    for unavailable in postgres.UNAVAILABLE:
-        app.exception_handler(unavailable)(_unavailable)
+    app.exception_handler(psycopg.OperationalError)(_unavailable)
 
     schema = app.openapi
 
@@ -91,5 +94,9 @@ async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
     return problem(422, "The request does not have the documented form.", violations=violations)
 
 
-async def _unavailable(_: Request, __: Exception) -> JSONResponse:
+async def _unavailable(_: Request, error: psycopg.OperationalError) -> JSONResponse:
+    # A deadlock or a timeout of one statement is no outage: it is logged and answered like any other failure.
+    if error.sqlstate and not error.sqlstate.startswith(OUTAGE):
+        raise error
+    log.warning("database unavailable", reason=str(error))
     return problem(503, "The database cannot be reached now.", headers={"Retry-After": "1"})

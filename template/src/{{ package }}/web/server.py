@@ -7,17 +7,46 @@ Then the socket closes, and requests in flight have GRACE_SECONDS to finish. A s
 import asyncio
 import gc
 import signal
+import socket
 from math import ceil
 from types import FrameType
 
 import structlog
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ..settings import Settings
 from .app import create_app
 from .context import Lifecycle
 
 log = structlog.get_logger()
+
+MAX_HEAD_BYTES = 65_536
+
+
+class BoundedHead(HttpToolsProtocol):
+    """Refuses a request line and headers without end, which the parser would keep in memory whatever their size."""
+
+    _head_bytes = 0
+    _in_head = False
+
+    def on_message_begin(self) -> None:
+        """Begins to count."""
+        self._head_bytes, self._in_head = 0, True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Stops counting: the body has a limit of its own."""
+        self._in_head = False
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        """Hands data to the parser, as long as the head is not too large."""
+        super().data_received(data)
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+                self.send_400_response("The request line and headers are too large.")
 
 
 class Server(uvicorn.Server):
@@ -28,9 +57,9 @@ class Server(uvicorn.Server):
         self._lifecycle = lifecycle
         self._drain_seconds = drain_seconds
 
-    async def startup(self, sockets: object = None) -> None:
-        """Binds the port, and says so."""
-        await super().startup()
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts to listen, and says so."""
+        await super().startup(sockets)
         if self.started:
             gc.freeze()  # what the boot has made stays, so it is never looked through
             gc.enable()
@@ -52,11 +81,22 @@ class Server(uvicorn.Server):
     def _stop(self) -> None:
         self.should_exit = True
 
-    async def serve(self, sockets: object = None) -> None:
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serves until told to stop."""
         self._loop = asyncio.get_running_loop()
-        await super().serve()
+        await super().serve(sockets)
         log.info("stopped")
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 def run(settings: Settings) -> int:
@@ -67,7 +107,7 @@ def run(settings: Settings) -> int:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=BoundedHead,
         ws="none",
         workers=1,  # a platform's WEB_CONCURRENCY does not change that: scale by starting more processes
         log_config=None,
@@ -77,5 +117,11 @@ def run(settings: Settings) -> int:
         timeout_graceful_shutdown=ceil(settings.grace_seconds),
     )
     server = Server(config, lifecycle, settings.drain_seconds)
-    server.run()
+    try:
+        listener = _bind(settings.host, settings.port)
+    except OSError as error:
+        address = {"host": settings.host, "port": settings.port}
+        log.critical("web cannot listen: change HOST or PORT", **address, reason=str(error))
+        return 1
+    server.run([listener])
     return 0 if server.started and not lifecycle.cut_off else 1
