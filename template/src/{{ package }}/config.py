@@ -75,7 +75,7 @@ def reference() -> str:
         "# Configuration\n\n"
         f"Made by `{identity.SERVICE} config docs`; the source is `settings.py`.\n\n"
         "Each variable may instead be given as a file: `NAME_FILE` holds its path, or it is called `NAME` and lies in\n"
-        "`SECRETS_DIR`. A secret given by file is read again at each new connection, so it can be changed\n"
+        "the folder `SECRETS_DIR`. A secret given by file is read again at each new connection, so it can be changed\n"
         "without a restart; everything else is read once. An empty variable counts as not given.\n\n"
         "Libraries know variables of their own, such as the PostgreSQL driver's `PGOPTIONS` and `PGSSLROOTCERT`:\n"
         "leave them unset where they are not meant.\n\n"

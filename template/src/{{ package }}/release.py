@@ -13,6 +13,7 @@ import psycopg
 import structlog
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
@@ -31,7 +32,7 @@ def run(settings: Settings) -> int:
     try:
         with _only_one(url):
             _upgrade(url)
-    except psycopg.OperationalError as error:
+    except (psycopg.OperationalError, CommandError) as error:
         log.error("the database cannot be migrated", reason=str(error))
         return 1
     log.info("released")

@@ -6,6 +6,7 @@ A variable is given in one of three places: as `NAME`, in the file that `NAME_FI
 
 import os
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -42,16 +43,38 @@ def _postgres_url(secret: SecretStr) -> SecretStr:
             and parts.hostname
             and parts.port != 0
             and len(parts.path) > 1
+            and "@" not in parts.path
             and parts.netloc.count("@") <= 1
         )
     except ValueError:
         usable = False
     # The driver would quote a broken part, perhaps a piece of the password, in its own message.
-    if not usable or re.search(r"\s|%(?![0-9A-Fa-f]{2})", url):
+    if not usable or re.search(r"[^!-~]|%(?![0-9A-Fa-f]{2})", url) or not _driver_reads(url):
         raise ValueError(
             "must be postgresql://user:password@host:5432/name, with special characters in the password percent-encoded"
         )
     return secret
+
+
+def _driver_reads(url: str) -> bool:
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        conninfo_to_dict(url)
+    except ProgrammingError:
+        return False
+    return True
+
+
+def _addresses(text: str) -> str:
+    for address in text.split(","):
+        try:
+            if address.strip() != "*":
+                ip_network(address.strip())
+        except ValueError:
+            raise ValueError("must be addresses or networks such as 10.0.0.0/8, with commas between, or *") from None
+    return text
 
 
 def _searchable(folder: Path) -> Path:
@@ -86,7 +109,7 @@ class Settings(BaseSettings):
         None,
         description="Where clients reach the service, such as https://api.example.com; links are relative without it.",
     )
-    forwarded_allow_ips: str = Field(
+    forwarded_allow_ips: Annotated[str, AfterValidator(_addresses)] = Field(
         "127.0.0.1",
         description="The routers whose X-Forwarded-* headers are believed: addresses or networks with commas between, "
         "or * for all.",

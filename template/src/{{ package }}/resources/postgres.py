@@ -64,29 +64,31 @@ class Postgres:
 
         Raises PoolTimeout when there is none in time.
         """
-        connection = await self._pool.getconn()
-        while await _severed(connection):
-            await self._discard(connection)
-            connection = await self._pool.getconn()
+        connection = await self._checked_out()
         try:
             yield connection
         finally:
             await self._pool.putconn(connection)
 
-    async def _discard(self, connection: AsyncConnection) -> None:
-        await connection.close()
-        await self._pool.putconn(connection)
+    async def _checked_out(self) -> AsyncConnection:
+        while True:
+            connection = await self._pool.getconn()
+            try:
+                await _probe(connection)
+            except BaseException as error:
+                # Whatever ended the probe, a cancelled request too: the pool must get its place back.
+                await connection.close()
+                await self._pool.putconn(connection)
+                if not isinstance(error, psycopg.Error):
+                    raise
+            else:
+                return connection
 
 
-async def _severed(connection: AsyncConnection) -> bool:
+async def _probe(connection: AsyncConnection) -> None:
     # An idle server says nothing. If there is something to read it is most likely its farewell, so only then is a round
     # trip spent on finding out: a ping at every checkout would cost half a query.
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
-    if not poll.poll(0):
-        return False
-    try:
+    if poll.poll(0):
         await connection.execute("")
-    except psycopg.Error:
-        return True
-    return False

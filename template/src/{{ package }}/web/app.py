@@ -28,6 +28,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
         lifespan=lifespan,
         docs_url="/docs" if settings.feature_api_docs else None,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would name the host that the client claims
         responses=errors.RESPONSES,
         generate_unique_id_function=lambda route: route.name,
     )

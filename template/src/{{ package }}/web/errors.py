@@ -1,4 +1,4 @@
-"""Every error is a problem detail (RFC 9457), and none repeats what the client sent."""
+"""Every error is a problem detail (RFC 9457)."""
 
 from collections.abc import Mapping
 from http import HTTPStatus

@@ -15,7 +15,9 @@ import structlog
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from .. import telemetry
 from ..settings import Settings
+from . import errors
 from .app import create_app
 from .context import Lifecycle
 
@@ -39,6 +41,15 @@ class BoundedHead(HttpToolsProtocol):
         """Stops counting: the body has a limit of its own."""
         self._in_head = False
         super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answers what is no HTTP request, which never reaches the application."""
+        log.warning("request refused", reason=msg)
+        telemetry.REQUESTS.labels("other", "unmatched", 400).inc()
+        body = errors.problem(400, msg).body
+        head = f"HTTP/1.1 400 Bad Request\r\ncontent-type: {errors.MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\n"
+        self.transport.write(f"{head}connection: close\r\n\r\n".encode() + bytes(body))
+        self.transport.close()
 
     def data_received(self, data: bytes) -> None:
         """Hands data to the parser, as long as the head is not too large."""
