@@ -1,14 +1,15 @@
 """The developer's sessions: `nox --list` shows them."""
 
 import os
+import sys
 from pathlib import Path
 
 import nox
 
-nox.options.default_venv_backend = "none"  # `make test` has made the environment that nox runs in
+# The sessions use the environment that `make test` has made, whether or not it is active.
+nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "tests"]
-
-ROOT = Path(__file__).parent
+os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
 
 
 @nox.session
