@@ -1,16 +1,21 @@
 """One command for every process type and every one-off."""
 
+from __future__ import annotations
+
 import argparse
 import gc
 import signal
 import sys
 from collections.abc import Callable
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import structlog
 
 from . import identity, logs
+
+if TYPE_CHECKING:
+    from .settings import Settings
 
 log = structlog.get_logger()
 
@@ -63,20 +68,23 @@ def _parser() -> argparse.ArgumentParser:
 def _web(arguments: argparse.Namespace) -> int:
     # What is imported stays: looking through it for garbage again and again takes a tenth of the boot.
     gc.disable()
-    from . import settings
     from .web import server
 
-    loaded = settings.load()
-    logs.configure(arguments.command, style=loaded.log_format, level=loaded.log_level)
-    return server.run(loaded)
+    return server.run(_settings(arguments.command))
 
 
 def _release(arguments: argparse.Namespace) -> int:
-    from . import release, settings
+    from . import release
+
+    return release.run(_settings(arguments.command))
+
+
+def _settings(process: str) -> Settings:
+    from . import settings
 
     loaded = settings.load()
-    logs.configure(arguments.command, style=loaded.log_format, level=loaded.log_level)
-    return release.run(loaded)
+    logs.configure(process, style=loaded.log_format, level=loaded.log_level)
+    return loaded
 
 
 def _health(_: argparse.Namespace) -> int:

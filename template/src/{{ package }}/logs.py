@@ -37,7 +37,7 @@ def configure(process: str, *, style: str = "auto", level: str = "info") -> None
     )
     _adopt_standard_logging(level)
     sys.excepthook = _log_crash
-    threading.excepthook = _log_thread_crash
+    threading.excepthook = lambda crash: _log_crash(crash.exc_type, crash.exc_value, crash.exc_traceback)
     sys.unraisablehook = _log_unraisable
 
 
@@ -100,14 +100,9 @@ def _adopt_standard_logging(level: str) -> None:
     logging.captureWarnings(True)
 
 
-def _log_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _log_crash(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
     if not issubclass(kind, KeyboardInterrupt):
-        structlog.get_logger().critical("crashed", exc_info=(kind, error, trace))
-
-
-def _log_thread_crash(crash: threading.ExceptHookArgs) -> None:
-    if crash.exc_value is not None:
-        _log_crash(crash.exc_type, crash.exc_value, crash.exc_traceback)
+        structlog.get_logger().critical("crashed", exc_info=(kind, error or kind(), trace))
 
 
 def _log_unraisable(unraisable: Any) -> None:

@@ -35,36 +35,22 @@ class Unit(NamedTuple):
 
 
 def _postgres_url(secret: SecretStr) -> SecretStr:
+    from psycopg.conninfo import conninfo_to_dict  # slow to import, and not every command needs it
+
     url = secret.get_secret_value()
     try:
+        conninfo_to_dict(url)
         parts = urlsplit(url)
-        usable = (
-            parts.scheme in {"postgresql", "postgres"}
-            and parts.hostname
-            and parts.port != 0
-            and len(parts.path) > 1
-            and "@" not in parts.path
-            and parts.netloc.count("@") <= 1
-        )
-    except ValueError:
+        usable = parts.scheme in {"postgresql", "postgres"} and parts.hostname and parts.port != 0
+        # A path, and no doubt about where the password ends.
+        usable = usable and len(parts.path) > 1 and parts.netloc.count("@") == url.count("@") <= 1
+    except Exception:  # whatever it is, its text may quote a piece of the password
         usable = False
-    # The driver would quote a broken part, perhaps a piece of the password, in its own message.
-    if not usable or re.search(r"[^!-~]|%(?![0-9A-Fa-f]{2})", url) or not _driver_reads(url):
+    if not usable or re.search(r"[^!-~]|%(?![0-9A-Fa-f]{2})", url):
         raise ValueError(
             "must be postgresql://user:password@host:5432/name, with special characters in the password percent-encoded"
         )
     return secret
-
-
-def _driver_reads(url: str) -> bool:
-    from psycopg import ProgrammingError
-    from psycopg.conninfo import conninfo_to_dict
-
-    try:
-        conninfo_to_dict(url)
-    except ProgrammingError:
-        return False
-    return True
 
 
 def _addresses(text: str) -> str:
@@ -97,39 +83,26 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    database_url: PostgresUrl = Field(
-        description="The PostgreSQL database to attach: postgresql://user:password@host:5432/name.",
-    )
+    database_url: PostgresUrl = Field(description="The database, as postgresql://user:password@host:5432/name.")
     database_pool_size: Annotated[int, Field(ge=1, le=1000), Unit("connections")] = Field(
         10, description="The most connections that one process holds to the database."
     )
     host: str = Field("0.0.0.0", description="The address that web listens on.")
     port: Port = Field(8000, description="The port that web listens on.")
     public_url: HttpUrl | None = Field(
-        None,
-        description="Where clients reach the service, such as https://api.example.com; links are relative without it.",
+        None, description="Where clients reach the service: https://api.example.com. Links are relative without it."
     )
     forwarded_allow_ips: Annotated[str, AfterValidator(_addresses)] = Field(
-        "127.0.0.1",
-        description="The routers whose X-Forwarded-* headers are believed: addresses or networks with commas between, "
-        "or * for all.",
+        "127.0.0.1", description="The routers whose X-Forwarded-* headers count: addresses or networks, or * for all."
     )
     max_body_bytes: Bytes = Field(1_048_576, description="The largest request body that is accepted.")
-    drain_seconds: Seconds = Field(
-        0, description="How long web still takes requests after SIGTERM, while it already says that it is not ready."
-    )
-    grace_seconds: Seconds = Field(
-        8, description="How long work that has begun may take to finish, after the drain time."
-    )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="The least level that is logged."
-    )
+    drain_seconds: Seconds = Field(0, description="How long web still answers after SIGTERM, while it is not ready.")
+    grace_seconds: Seconds = Field(8, description="How long what has begun may take to finish, after the drain time.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level logged.")
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="One JSON event a line, or text for people; auto is text on a terminal and JSON elsewhere."
     )
-    secrets_dir: Folder | None = Field(
-        None, description="A folder with one file for each secret, named like its variable."
-    )
+    secrets_dir: Folder | None = Field(None, description="A folder of secrets, each in a file named like its variable.")
     feature_api_docs: bool = Field(True, description="Serves the interactive documentation at /docs.")
 
     @field_validator("log_level", "log_format", mode="before")
@@ -146,12 +119,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Reads what is passed in, then the three places, and nothing else."""
         return init_settings, _Places(settings_cls)

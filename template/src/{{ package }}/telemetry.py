@@ -7,6 +7,7 @@ from . import identity
 REGISTRY = CollectorRegistry()
 
 BUILD = Gauge("build_info", "What runs here: always 1.", ["service", "version", "commit"], registry=REGISTRY)
+BUILD.labels(identity.SERVICE, identity.VERSION, identity.commit()).set(1)
 REQUESTS = Counter(
     "http_requests", "Requests answered, by route template.", ["method", "route", "status"], registry=REGISTRY
 )
@@ -25,8 +26,3 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 def exposition() -> bytes:
     """All metrics as they are now."""
     return generate_latest(REGISTRY)
-
-
-def identify() -> None:
-    """Adds the metric that says which build this is."""
-    BUILD.labels(identity.SERVICE, identity.VERSION, identity.commit()).set(1)

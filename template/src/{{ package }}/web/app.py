@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from .. import features, identity, telemetry
+from .. import features, identity
 from ..resources import attached
 from ..settings import Settings
 from . import errors, health
@@ -34,7 +34,6 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
     )
     app.state.settings = settings
     app.state.lifecycle = lifecycle or Lifecycle()
-    telemetry.identify()
     errors.install(app)
     health.install(app)
     for router in features.routers():

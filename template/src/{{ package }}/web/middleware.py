@@ -103,16 +103,9 @@ class LimitBody:
 
 
 def _request_id(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            given = value.decode("latin-1")
-            return given if REQUEST_ID.match(given) else _new_request_id()
-    return _new_request_id()
-
-
-def _new_request_id() -> str:
+    given = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), "")
     # Unique without asking the system for random numbers at each request, which would take a twentieth of its time.
-    return f"{PROCESS_ID}{next(NUMBERS):016x}"
+    return given if REQUEST_ID.match(given) else f"{PROCESS_ID}{next(NUMBERS):016x}"
 
 
 @cache  # looking labels up takes a lock each time, and there are as many as there are routes

@@ -87,27 +87,13 @@ class Server(uvicorn.Server):
 
     def _drain(self, reason: str) -> None:
         log.info("draining", signal=reason, seconds=self._drain_seconds)
-        self._loop.call_later(self._drain_seconds, self._stop)
-
-    def _stop(self) -> None:
-        self.should_exit = True
+        self._loop.call_later(self._drain_seconds, setattr, self, "should_exit", True)
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serves until told to stop."""
         self._loop = asyncio.get_running_loop()
         await super().serve(sockets)
         log.info("stopped")
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError:
-        listener.close()
-        raise
-    return listener
 
 
 def run(settings: Settings) -> int:
@@ -129,7 +115,8 @@ def run(settings: Settings) -> int:
     )
     server = Server(config, lifecycle, settings.drain_seconds)
     try:
-        listener = _bind(settings.host, settings.port)
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        listener = socket.create_server((settings.host, settings.port), family=family)
     except OSError as error:
         address = {"host": settings.host, "port": settings.port}
         log.critical("web cannot listen: change HOST or PORT", **address, reason=str(error))
