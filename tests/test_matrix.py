@@ -7,8 +7,10 @@ is generated, resolved and checked for that version by the tools of another, and
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,6 @@ import pytest
 from . import copies
 from .interpreters import real_interpreter
 from .pairwise import all_pairs, cases, pairs_in
-
-CASES = cases(copies.choices())
 
 # The files of an option, and the words that only a service with that option has.
 NOTHING: tuple[list[str], str] = ([], r"(?!)")
@@ -64,36 +64,61 @@ def name_of(answers: dict[str, Any]) -> str:
     return "-".join(flags[value].format(key) if isinstance(value, bool) else value for key, value in answers.items())
 
 
+CASES = {name_of(answers): answers for answers in cases(copies.choices())}
+in_each_case = pytest.mark.parametrize("case", CASES, indirect=True)
+
+
+@pytest.fixture
+def case(request: pytest.FixtureRequest, case_of: Callable[[str], Case]) -> Case:
+    return case_of(request.param)
+
+
 @pytest.fixture(scope="module")
-def mypy_cache(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Where mypy keeps what it knows of the packages, which is half of a case's time; it goes by their contents."""
-    return {"MYPY_CACHE_DIR": str(tmp_path_factory.mktemp("mypy"))}
+def case_of(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Case]]:
+    """Makes the service of a case, with its packages installed and locked, when it is first asked for."""
+    # What mypy knows of the packages is half of a case's time; it goes by their contents.
+    mypy_cache = {"MYPY_CACHE_DIR": str(tmp_path_factory.mktemp("mypy"))}
+    made = []
+
+    @cache
+    def make(name: str) -> Case:
+        answers = CASES[name]
+        service = tmp_path_factory.mktemp("matrix") / "orders"
+        copies.generate_committed(copier_template, service, **answers)
+        case = Case(answers, service, real_interpreter(answers["python"]), mypy_cache)
+        made.append(service)
+        if case.interpreter:
+            copies.make(service, "setup")
+            copies.commit(service, "Lock the packages")
+        else:
+            install_for_another_python(case)
+        return case
+
+    yield make
+    for service in made:
+        for folder in (".venv", ".postgres"):
+            shutil.rmtree(service / folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="module", params=CASES, ids=name_of)
-def case(
-    request: pytest.FixtureRequest,
-    copier_template: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    mypy_cache: dict[str, str],
-) -> Iterator[Case]:
-    """A service with its packages installed and locked. Its environment is taken away when its tests are done."""
-    service = tmp_path_factory.mktemp("matrix") / "orders"
-    copies.generate_committed(copier_template, service, **request.param)
-    case = Case(request.param, service, real_interpreter(request.param["python"]), mypy_cache)
-    if case.interpreter:
-        copies.make(service, "setup")
-        copies.commit(service, "Lock the packages")
-    else:
-        install_for_another_python(case)
-    yield case
-    for folder in (".venv", ".postgres"):
-        shutil.rmtree(service / folder, ignore_errors=True)
+@pytest.fixture(scope="module")
+def own_tests(request: pytest.FixtureRequest, case_of: Callable[[str], Case]) -> Iterator[Callable[[Case], str]]:
+    """What a service's own tests print: those of all cases run side by side, as many as there are processors."""
+    wanted = [item for item in request.session.items if getattr(item, "originalname", "") == "test_its_own_tests_pass"]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        running = {
+            case.service: pool.submit(copies.make, case.service, "test")
+            for case in (
+                case_of(str(item.callspec.params["case"])) for item in wanted if isinstance(item, pytest.Function)
+            )
+            if case.interpreter
+        }
+        yield lambda case: running[case.service].result()
+        pool.shutdown(cancel_futures=True)
 
 
 def test_every_pair_of_choices_is_in_a_case() -> None:
     pairs = set(all_pairs(copies.choices()))
-    assert set.union(*(pairs_in(answers) for answers in CASES)) == pairs
+    assert set.union(*(pairs_in(answers) for answers in CASES.values())) == pairs
     assert len(pairs) > len(CASES)
 
 
@@ -101,6 +126,7 @@ def test_every_choice_says_what_it_leaves_behind() -> None:
     assert TRACES.keys() == {(question, value) for question, values in copies.choices().items() for value in values}
 
 
+@in_each_case
 def test_it_is_generated_as_answered(case: Case) -> None:
     assert copies.answers(case.service).items() >= case.answers.items()
     assert (case.service / ".python-version").read_text() == f"{case.python}\n"
@@ -109,6 +135,7 @@ def test_it_is_generated_as_answered(case: Case) -> None:
             assert (case.service / file).exists() == (case.answers[question] == value), file
 
 
+@in_each_case
 def test_options_that_were_not_taken_leave_no_trace(case: Case) -> None:
     for (question, value), (_, words) in TRACES.items():
         if case.answers[question] != value:
@@ -116,6 +143,7 @@ def test_options_that_were_not_taken_leave_no_trace(case: Case) -> None:
             assert naming == [], f"{question}={value}"
 
 
+@in_each_case
 def test_it_reads_as_if_typed_by_a_careful_person(case: Case) -> None:
     for name, text in texts(case.service).items():
         assert not re.search(r"[ \t]+$", text, re.MULTILINE), f"a blank at the end of a line of {name}"
@@ -127,6 +155,7 @@ def test_it_reads_as_if_typed_by_a_careful_person(case: Case) -> None:
         assert not re.search(rf"\n{{{most + 2},}}", text), f"too many empty lines in {name}"
 
 
+@in_each_case
 def test_its_own_checks_pass(case: Case) -> None:
     if case.interpreter:
         copies.make(case.service, "lint", env=case.mypy_cache)
@@ -134,6 +163,7 @@ def test_its_own_checks_pass(case: Case) -> None:
         check_for_another_python(case)
 
 
+@in_each_case
 def test_formatting_and_deriving_change_nothing(case: Case) -> None:
     if case.interpreter:
         copies.make(case.service, "format", "derive")
@@ -143,10 +173,11 @@ def test_formatting_and_deriving_change_nothing(case: Case) -> None:
     assert copies.changed(case.service) == []
 
 
-def test_its_own_tests_pass(case: Case) -> None:
+@in_each_case
+def test_its_own_tests_pass(case: Case, own_tests: Callable[[Case], str]) -> None:
     if not case.interpreter:
         pytest.skip(f"not run: no Python {case.python} here")
-    told = copies.make(case.service, "test")
+    told = own_tests(case)
     assert re.search(r"\b\d+ passed", told)
     assert not re.search(r"\b\d+ (failed|errors?|skipped|xfailed|deselected)", told), told
     assert copies.changed(case.service) == []

@@ -100,15 +100,25 @@ def test_whole_services_with_hostile_answers_are_still_what_they_were(
         assert {name: answers[name] for name in (*texts, *chosen)} == {**texts, **chosen}
 
 
-def test_a_service_with_a_hostile_description_passes_its_own_checks(copier_template: Path, tmp_path: Path) -> None:
-    hostile = """It's "$HOME" `id` \\ {{ 7 }} {% x %} 😀 #1: <b> & %s $(id) é\u0301 שלום """.strip()
-    service = tmp_path / "hostile"
-    answers = {"description": hostile, "python": copies.default_python(), "catalog": True}
+@pytest.mark.parametrize(
+    ("name", "description"),
+    [
+        ("hostile", """It's "$HOME" `id` \\ {{ 7 }} {% x %} 😀 #1: <b> & %s $(id) é\u0301 שלום"""),
+        ("a", "B"),
+        ("a-service-with-forty-characters-in-its-n", "x" * 120),
+    ],
+    ids=["hostile", "shortest", "longest"],
+)
+def test_a_service_with_extreme_answers_passes_its_own_checks(
+    copier_template: Path, tmp_path: Path, name: str, description: str
+) -> None:
+    service = tmp_path / "orders"
+    answers = {"name": name, "description": description, "python": copies.default_python(), "catalog": True}
     copies.generate_committed(copier_template, service, **answers)
     copies.make(service, "setup", "format", "derive", "lint")
     assert [line for line in copies.changed(service) if not line.endswith(" uv.lock")] == []
-    installed = copies.run(".venv/bin/python", "-c", SUMMARY, service.name, cwd=service)
-    assert installed.removesuffix("\n") == hostile
+    installed = copies.run(".venv/bin/python", "-c", SUMMARY, name, cwd=service)
+    assert installed.removesuffix("\n") == description
 
 
 @pytest.mark.parametrize("name", TEXT_QUESTIONS)
