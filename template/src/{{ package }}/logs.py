@@ -18,13 +18,14 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from . import identity
 
 
-def configure(process: str, *, style: str = "auto", level: str = "info") -> None:
-    """Sends every event of this process to stdout, marked with the process type.
+def configure(process: str, *, style: str = "auto", level: str = "info", to_stderr: bool = False) -> None:
+    """Sends every event of this process to stdout, marked with the process type; to stderr beside a result on stdout.
 
     Called twice: before anything that may crash is imported, and again once the settings are known.
     """
     style = style.lower()
-    console = style == "console" or (style == "auto" and sys.stdout.isatty())
+    stream = sys.stderr if to_stderr else sys.stdout
+    console = style == "console" or (style == "auto" and stream.isatty())
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -32,7 +33,9 @@ def configure(process: str, *, style: str = "auto", level: str = "info") -> None
             *(_for_people() if console else _for_machines(process)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory() if console else structlog.BytesLoggerFactory(),
+        logger_factory=(
+            structlog.WriteLoggerFactory(stream) if console else structlog.BytesLoggerFactory(stream.buffer)
+        ),
         cache_logger_on_first_use=True,
     )
     _adopt_standard_logging(level)
@@ -95,7 +98,7 @@ class _ToEvents(logging.Handler):
 def _adopt_standard_logging(level: str) -> None:
     root = logging.getLogger()
     root.handlers = [_ToEvents()]
-    # Libraries narrate at info what the service already says once, and do so for every request.
+    # Libraries narrate at info what the service already says once, and do so again and again.
     root.setLevel(logging.DEBUG if level == "debug" else max(logging.WARNING, getattr(logging, level.upper())))
     logging.captureWarnings(True)
 

@@ -3,18 +3,18 @@
 import select
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Self
 
 import psycopg
-from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
+from psycopg import AsyncConnection, AsyncCursor
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from .. import identity
+from .. import identity, telemetry, tracing
 from ..settings import Settings
 
-# How long a request waits for a connection: short, so that an outage is an answer and not a queue.
+# How long to wait for a connection: short, so that an outage is told at once and nothing piles up.
 CHECKOUT_SECONDS = 2.0
-# How long one connection attempt is repeated in the background before the next request has to ask for it anew. The
+# How long one connection attempt is repeated in the background before somebody has to ask for it anew. The
 # pool's pauses grow with the length of an outage; a short limit keeps them short when the database returns.
 RECONNECT_SECONDS = 1.0
 
@@ -28,15 +28,41 @@ CONNECTION: Mapping[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+# The same from the other side: what a vanished process had begun must not hold its locks for hours.
+NOTICE_A_VANISHED_CLIENT = """
+    SELECT set_config('tcp_keepalives_idle', '5', false),
+        set_config('tcp_keepalives_interval', '2', false),
+        set_config('tcp_keepalives_count', '3', false)
+"""
+
+
+class TracedCursor(AsyncCursor[Any]):
+    """Makes each statement a part of the trace."""
+
+    async def execute(self, query: Any, *args: Any, **options: Any) -> Self:
+        """Runs a statement."""
+        with tracing.span(str(query).split(maxsplit=1)[0], "client"):
+            return await super().execute(query, *args, **options)
+
+
+def connection_options() -> dict[str, Any]:
+    """How every connection of this process is opened."""
+    return {**CONNECTION, "cursor_factory": TracedCursor} if tracing.provider else dict(CONNECTION)
+
+
+async def _configure(connection: AsyncConnection) -> None:
+    await connection.execute(NOTICE_A_VANISHED_CLIENT)
 
 
 class Postgres:
     """The attached database."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._pool = AsyncConnectionPool(
             conninfo=lambda: settings.secret("database_url"),
-            kwargs=dict(CONNECTION),
+            kwargs=connection_options(),
+            configure=_configure,
             min_size=1,
             max_size=settings.database_pool_size,
             timeout=CHECKOUT_SECONDS,
@@ -70,9 +96,29 @@ class Postgres:
         finally:
             await self._pool.putconn(connection)
 
+    def measure(self) -> None:
+        """Sets the gauges of the pool."""
+        stats = self._pool.get_stats()
+        idle = stats.get("pool_available", 0)
+        telemetry.POOL.labels("idle").set(idle)
+        telemetry.POOL.labels("used").set(stats.get("pool_size", 0) - idle)
+        telemetry.POOL_MAX.set(stats.get("pool_max", 0))
+        telemetry.POOL_WAITING.set(stats.get("requests_waiting", 0))
+
+    @asynccontextmanager
+    async def dedicated(self) -> AsyncIterator[AsyncConnection]:
+        """A connection beside the pool, for what occupies one all the time."""
+        url = self._settings.secret("database_url")
+        async with await AsyncConnection.connect(url, **connection_options()) as connection:
+            yield connection
+
     async def _checked_out(self) -> AsyncConnection:
         while True:
-            connection = await self._pool.getconn()
+            try:
+                connection = await self._pool.getconn()
+            except PoolTimeout:
+                telemetry.POOL_TIMEOUTS.inc()
+                raise
             try:
                 await _probe(connection)
             except BaseException as error:

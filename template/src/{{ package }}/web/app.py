@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from .. import features, identity
+from .. import identity, parts, tracing
 from ..resources import attached
 from ..settings import Settings
 from . import errors, health
@@ -31,13 +31,22 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
         redirect_slashes=False,  # a redirect would name the host that the client claims
         responses=errors.RESPONSES,
         generate_unique_id_function=lambda route: route.name,
+        telemetry={
+            "tracing": tracing.provider is not None,
+            "tracer_provider": tracing.provider,
+            "operation_spans": False,  # with them a request costs twice as much again
+            "metrics": False,
+            "logs": False,
+            "auto_configure": False,
+            "exclude": lambda scope: scope["path"] in health.PATHS,
+        },
     )
     app.state.settings = settings
     app.state.lifecycle = lifecycle or Lifecycle()
     errors.install(app)
     health.install(app)
-    for router in features.routers():
-        app.include_router(router)
+    for module in parts.of_features("routes"):
+        app.include_router(module.router)
     app.add_middleware(LimitBody, limit=settings.max_body_bytes)
     app.add_middleware(Observe, lifecycle=app.state.lifecycle)
     return app

@@ -8,6 +8,8 @@ from pydantic import BaseModel
 
 from .. import identity, telemetry
 
+PATHS = frozenset({"/livez", "/readyz", "/metrics"})
+
 
 class Liveness(BaseModel):
     """The process runs, and this is what it is."""
@@ -32,19 +34,16 @@ async def livez() -> Liveness:
 
 async def readyz(request: Request) -> Readiness:
     """Asks every attached resource, and says no as soon as the process has been told to stop."""
-    failures = await request.app.state.resources.failures()
-    if request.app.state.lifecycle.draining:
-        status: Literal["ready", "not ready", "draining"] = "draining"
-    else:
-        status = "not ready" if any(failures.values()) else "ready"
-    readiness = Readiness(status=status, resources={name: failure or "ok" for name, failure in failures.items()})
-    if status == "ready":
+    state = request.app.state
+    readiness = Readiness.model_validate(await state.resources.readiness(draining=state.lifecycle.draining))
+    if readiness.status == "ready":
         return readiness
     return JSONResponse(readiness.model_dump(), status_code=503)  # type: ignore[return-value]
 
 
-async def metrics() -> Response:
+async def metrics(request: Request) -> Response:
     """The process's metrics, for Prometheus."""
+    await request.app.state.resources.measure()
     return Response(telemetry.exposition(), media_type=telemetry.CONTENT_TYPE)
 
 

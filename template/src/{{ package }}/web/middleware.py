@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .. import telemetry
+from .. import telemetry, tracing
 from . import errors
 from .context import Lifecycle
 
@@ -120,4 +120,5 @@ def _record(scope: Scope, status: int, sent: int, seconds: float) -> None:
     requests, duration = _series(method, route, status)
     requests.inc()
     duration.observe(seconds)
-    log.info("request", method=method, route=route, status=status, duration=round(seconds, 6), bytes=sent)
+    what = {"method": method, "route": route, "status": status, "duration": round(seconds, 6), "bytes": sent}
+    log.info("request", **what, **tracing.current())
