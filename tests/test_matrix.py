@@ -23,6 +23,14 @@ from .pairwise import all_pairs, cases, pairs_in
 # The files of an option, and the words that only a service with that option has.
 NOTHING: tuple[list[str], str] = ([], r"(?!)")
 TRACES = {
+    ("shape", "web-worker-clock"): NOTHING,
+    ("shape", "web"): NOTHING,
+    ("shape", "worker-clock"): NOTHING,
+    ("cache", False): NOTHING,
+    ("cache", True): (
+        ["src/orders/resources/cache.py", "tests/test_cache.py"],
+        r"\bcache_|resources\.cache|redis|valkey|memcached",
+    ),
     ("more", False): NOTHING,
     ("more", True): NOTHING,
     ("python", "3.11"): ([], r"python[: ]?3\.11|py311"),
@@ -38,6 +46,25 @@ TRACES = {
     ("devcontainer", True): ([".devcontainer"], r"dev ?container"),
     ("catalog", False): NOTHING,
     ("catalog", True): (["catalog-info.yaml"], r"catalog|backstage"),
+    ("ops", False): NOTHING,
+    ("ops", True): (["ops", "tests/test_ops.py"], r"grafana|prometheus alert"),
+}
+
+# What a shape must not have, and the others must: the process types that it lacks.
+LACKS = {
+    "web-worker-clock": NOTHING,
+    "web": (
+        [
+            *("src/orders/worker.py", "src/orders/clock.py", "src/orders/queue.py", "src/orders/jobs.py"),
+            *("src/orders/process.py", "src/orders/operations.py", "src/orders/notes/jobs.py"),
+            *("src/orders/admin/jobs.py", "migrations/platform", "tests/test_jobs.py"),
+        ],
+        r"\bworker\b|\bclock\b|procrastinate|heartbeat|\bqueue_|enqueue|dead letter|METRICS_PORT|archive",
+    ),
+    "worker-clock": (
+        ["src/orders/web", "src/orders/notes/routes.py", "openapi.json", "tests/test_web.py"],
+        r"\bweb\b|fastapi|starlette|uvicorn|httptools|uvloop|openapi|\broutes?\b|DRAIN_SECONDS|PUBLIC_URL|MAX_BODY",
+    ),
 }
 
 # Braces that are not Jinja's: expressions of GitHub Actions, and of Renovate.
@@ -133,6 +160,9 @@ def test_it_is_generated_as_answered(case: Case) -> None:
     for (question, value), (files, _) in TRACES.items():
         for file in files:
             assert (case.service / file).exists() == (case.answers[question] == value), file
+    for shape, (files, _) in LACKS.items():
+        for file in files:
+            assert (case.service / file).exists() == (shape != case.answers["shape"]), file
 
 
 @in_each_case
@@ -141,6 +171,9 @@ def test_options_that_were_not_taken_leave_no_trace(case: Case) -> None:
         if case.answers[question] != value:
             naming = [name for name, text in texts(case.service).items() if re.search(words, text, re.IGNORECASE)]
             assert naming == [], f"{question}={value}"
+    words = LACKS[case.answers["shape"]][1]
+    naming = [name for name, text in texts(case.service).items() if re.search(words, text, re.IGNORECASE)]
+    assert naming == [], case.answers["shape"]
 
 
 @in_each_case

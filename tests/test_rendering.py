@@ -1,9 +1,12 @@
 """What `copier copy` needs, and what it leaves: a tidy tree in which each file has one owner."""
 
+import ast
 import ctypes
+import io
 import os
 import re
 import shutil
+import tokenize
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,6 +29,11 @@ OTHER_ANSWERS = {
 
 # Git, and what its own scripts call.
 GIT_ALONE = ("git", "basename", "sed", "uname")
+
+NO_CODE = (
+    *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE),
+    *(tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER),
+)
 
 CLONE_NEWNET = 0x40000000
 NOWHERE = "http://127.0.0.1:9"
@@ -86,11 +94,26 @@ def test_a_person_is_told_the_next_step(copier_template: Path, tmp_path: Path) -
     copies.run("make", "--dry-run", *commands[0].split(), cwd=tmp_path / "orders")
 
 
-def test_a_service_is_small(default_service: Path) -> None:
-    files = [name for name in copies.rendered(default_service) if name != "uv.lock"]
-    assert len(files) <= 60
-    python = [default_service / name for name in files if name.startswith("src/") and name.endswith(".py")]
-    assert sum(len(path.read_text().splitlines()) for path in python) <= 1500
+@pytest.mark.parametrize(("shape", "files", "lines"), [("web", 75, 1500), ("web-worker-clock", 90, 2000)])
+def test_a_service_is_small(copier_template: Path, tmp_path: Path, shape: str, files: int, lines: int) -> None:
+    service = copies.generate_committed(copier_template, tmp_path / "orders", shape=shape)
+    rendered = copies.rendered(service)
+    assert len(rendered) <= files
+    python = [service / name for name in rendered if name.startswith("src/") and name.endswith(".py")]
+    assert 0 < sum(lines_of_code(path.read_text()) for path in python) <= lines
+
+
+def lines_of_code(source: str) -> int:
+    """How many lines are neither empty, nor comment, nor docstring."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docstrings = {
+        line
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, documented) and ast.get_docstring(node) is not None
+        for line in range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1)
+    }
+    tokens = [token for token in tokenize.generate_tokens(io.StringIO(source).readline) if token.type not in NO_CODE]
+    return len({line for token in tokens for line in range(token.start[0], token.end[0] + 1)} - docstrings)
 
 
 def test_nothing_is_rendered_that_git_ignores(everything: Path) -> None:

@@ -57,6 +57,8 @@ async def _configure(connection: AsyncConnection) -> None:
 class Postgres:
     """The attached database."""
 
+    essential = True
+
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._pool = AsyncConnectionPool(
@@ -138,3 +140,6 @@ async def _probe(connection: AsyncConnection) -> None:
     poll.register(connection.fileno(), select.POLLIN)
     if poll.poll(0):
         await connection.execute("")
+
+
+RESOURCE = Postgres
