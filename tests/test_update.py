@@ -118,7 +118,7 @@ def next_release(template: Path, lived_in: Path, kept: Path) -> None:
         if path.is_file() and is_left_alone(name, ownership):
             add(path, NEW_LINE)
     replace(folder / "Makefile.jinja", r"^(?=clean:)", NEW_TARGET)
-    replace(folder / "src/{{ package }}/settings.py", r"^(?=    log_level: )", NEW_SETTING)
+    replace(folder / "src/{{ package }}/settings.py.jinja", r"^(?=    log_level: )", NEW_SETTING)
     (folder / "docs/regions.md.jinja").write_text(NEW_PAGE)
     (folder / ".editorconfig").unlink()
     add(template / "copier.yml", NEW_QUESTION)
@@ -262,6 +262,35 @@ def test_services_of_the_two_releases_before_can_be_updated(tmp_path: Path) -> N
         answers = {name: answer for name, answer in copies.answers(service).items() if not name.startswith("_")}
         fresh = copies.generate_committed(template, tmp_path / "fresh" / tag / "orders", **answers)
         assert copies.contents(service) == expected_after(begun, fresh)
+
+
+def test_an_edited_service_of_the_release_before_updates_and_passes_its_own_checks(tmp_path: Path) -> None:
+    template = tmp_path / "twelvefold"
+    copies.git(copies.ROOT, "clone", "--quiet", copies.ROOT, template)
+    try:
+        tag_missing(template)
+        tag = releases(template)[-1].tag
+    except (HistoryError, IndexError) as error:
+        pytest.skip(f"not run: {error or 'there has been no release yet'}")
+    service = tmp_path / "orders"
+    python = f"python={copies.default_python()}"
+    told = copies.copier_command(
+        "copy", "--defaults", "--vcs-ref", tag, "--data", python, template, service, cwd=tmp_path
+    )
+    assert told.returncode == 0, told.stderr
+    add(service / "src/orders/web/app.py", OWN_FUNCTION)
+    add(service / "src/orders/notes/__init__.py", "\nOWN = 1\n")
+    replace(service / "src/orders/settings.py", r"^(?=    log_level: )", NEW_SETTING)
+    (service / "migrations/versions/0100_invoices.py").write_text(OWN_MIGRATION.replace("None", '"0001"', 1))
+    copies.commit(service, "Begin our own service")
+    copies.clone_work_tree(template, "999.0.0")
+    told = copies.copier_command("update", "--defaults", cwd=service)
+    assert told.returncode == 0, told.stderr
+    assert OWN_FUNCTION in (service / "src/orders/web/app.py").read_text()
+    assert NEW_SETTING in (service / "src/orders/settings.py").read_text()
+    assert "OWN = 1" in (service / "src/orders/notes/__init__.py").read_text()
+    copies.commit(service, "Take the template's new version")
+    copies.make(service, "setup", "derive", "lint", "test")
 
 
 def test_a_changed_python_gives_a_service_that_passes_its_own_checks(copier_template: Path, tmp_path: Path) -> None:

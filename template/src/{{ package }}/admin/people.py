@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import json
 import sys
+from types import ModuleType
 
 import structlog
 
 from .. import parts
-from . import Admin, one_off
+from ..features import FEATURES
+from . import Admin, OneOffError, one_off
 
 log = structlog.get_logger()
+
+
+def _modules() -> dict[str, ModuleType]:
+    """The module `people` of every feature, by the feature's name."""
+    found = {module.__name__.split(".")[-2]: module for module in parts.of_features("people")}
+    if silent := set(FEATURES) - found.keys():
+        raise OneOffError(f"a module `people` must tell what is kept about a person: add one to {', '.join(silent)}")
+    return found
 
 
 @one_off(prints=True)
 async def export_person(admin: Admin, email: str) -> None:
     """Prints everything that is kept about a person, as JSON."""
     async with admin.resources.postgres.connection() as connection, connection.transaction():
-        kept = {
-            module.__name__.split(".")[-2]: await module.export(connection, email)
-            for module in parts.of_features("people")
-        }
+        kept = {feature: await module.export(connection, email) for feature, module in _modules().items()}
     json.dump(kept, sys.stdout, indent=2, ensure_ascii=False)
     sys.stdout.write("\n")
 
@@ -28,8 +35,8 @@ async def export_person(admin: Admin, email: str) -> None:
 @one_off()
 async def purge_person(admin: Admin, email: str) -> None:
     """Erases a person from everything that is attached. Run again, it finds nothing and changes nothing."""
-    found: dict[str, int] = {}
+    found: dict[str, dict[str, int]] = {}
     async with admin.resources.postgres.connection() as connection, connection.transaction():
-        for module in parts.of_features("people"):
-            found |= await module.purge(admin.resources, connection, email)
+        for feature, module in _modules().items():
+            found[feature] = await module.purge(admin.resources, connection, email)
     log.info("purged", **found)  # numbers only: the event must not keep what was erased
