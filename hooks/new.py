@@ -176,9 +176,10 @@ def prepare(dest: Path, version: str) -> None:
     run("make", "--no-print-directory", "setup", f"UV={tool(dest)}", *known, cwd=dest)
 
 
-def compile_ahead(dest: Path, package: str) -> None:
+def compile_ahead(dest: Path, package: str, shape: str) -> None:
     """Compiles what the first start will import, beside the commit and the making of the database."""
-    imports = f"import {package}.release, {package}.web.server"
+    modules = ["release", *(["web.server"] if "web" in shape else []), *(["worker"] if "worker" in shape else [])]
+    imports = "; ".join(f"import {package}.{module}" for module in modules)
     command = shlex.join([".venv/bin/python", "-c", imports])
     run("sh", "-c", f"{command} >/dev/null 2>&1 &", cwd=dest)
 
@@ -201,11 +202,15 @@ def commit_all(dest: Path, message: str) -> None:
     say(f"One command remains: git -C {shlex.quote(str(dest))} commit -m '{message}'")
 
 
-def start(dest: Path) -> NoReturn:
+def start(dest: Path, name: str, shape: str) -> NoReturn:
     """Becomes the service's `make dev`, so that Ctrl-C reaches it."""
     address = f"http://127.0.0.1:{os.environ.get('PORT') or 8000}"
-    say(f"Starting it on {address}/docs; Ctrl-C stops it. To store a note, from another terminal:")
-    say(f"""  curl -H 'Content-Type: application/json' -d '{{"text": "Hello"}}' {address}/notes""")
+    if "web" in shape:
+        say(f"Starting it on {address}/docs; Ctrl-C stops it. To store a note, from another terminal:")
+        say(f"""  curl -H 'Content-Type: application/json' -d '{{"text": "Hello"}}' {address}/notes""")
+    else:
+        say("Starting it; Ctrl-C stops it. To store a note, from another terminal in its folder:")
+        say(f"  .venv/bin/python -m dev.run --with-database -- {name} admin add-note Hello")
     os.chdir(dest)
     os.execvpe("make", ["make", "--no-print-directory", "dev", "UV=.tools/bin/uv"], ENVIRONMENT)
 
@@ -232,10 +237,10 @@ def main() -> None:
         raise Stop(f"{error}\nIt is not installed yet. To go on: {rest}".strip()) from error
     starts = os.environ.get("START") != "0"
     if starts:
-        compile_ahead(dest, answers["package"])
+        compile_ahead(dest, answers["package"], answers["shape"])
     commit_all(dest, message)
     if starts:
-        start(dest)
+        start(dest, answers["name"], answers["shape"])
     say(f"Ready. To start it: cd {where} && make dev")
 
 
