@@ -67,6 +67,9 @@ LACKS = {
     ),
 }
 
+# The tests that start every process type.
+STARTING = ("tests/test_settings.py", "tests/test_processes.py")
+
 # Braces that are not Jinja's: expressions of GitHub Actions, and of Renovate.
 FOREIGN_BRACES = re.compile(r"\$\{\{.*?\}\}|\{\{\{.+\}\}\}")
 JINJA = re.compile(r"\{\{|\{%|\{#")
@@ -133,7 +136,7 @@ def own_tests(request: pytest.FixtureRequest, case_of: Callable[[str], Case]) ->
     wanted = [item for item in request.session.items if getattr(item, "originalname", "") == "test_its_own_tests_pass"]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         running = {
-            case.service: pool.submit(copies.make, case.service, "test")
+            case.service: pool.submit(run_own_tests, case)
             for case in (
                 case_of(str(item.callspec.params["case"])) for item in wanted if isinstance(item, pytest.Function)
             )
@@ -221,6 +224,16 @@ def texts(service: Path) -> dict[str, str]:
     """What was generated, without what only records the answers or the packages."""
     records = (copies.ANSWERS_FILE, "uv.lock")
     return {name: text for name, text in copies.contents(service).items() if name not in records}
+
+
+def run_own_tests(case: Case) -> str:
+    """All of them once for each kind of service, since they take minutes; elsewhere those that start every process."""
+    kind = {name: case.answers[name] for name in ("shape", "cache")}
+    here = (answers for answers in CASES.values() if real_interpreter(answers["python"]))
+    if case.answers == next(answers for answers in here if answers.items() >= kind.items()):
+        return copies.make(case.service, "test")
+    environment = copies.service_environment(case.interpreter)
+    return copies.run("uv", "run", "pytest", *STARTING, cwd=case.service, env=environment)
 
 
 def install_for_another_python(case: Case) -> None:
