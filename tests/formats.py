@@ -107,6 +107,7 @@ BY_SUFFIX: dict[str, Callable[[str], object]] = {
     ".mako": _text,
     ".md": _text,
     ".py": _python,
+    ".sql": _text,
     ".toml": tomllib.loads,
     ".yaml": _yaml,
     ".yml": _yaml,
