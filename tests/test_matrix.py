@@ -47,7 +47,7 @@ TRACES = {
     ("catalog", False): NOTHING,
     ("catalog", True): (["catalog-info.yaml"], r"catalog|backstage"),
     ("ops", False): NOTHING,
-    ("ops", True): (["ops", "tests/test_ops.py"], r"grafana|prometheus alert"),
+    ("ops", True): (["ops", "tests/test_ops.py"], r"grafana|promql|otelcol"),
 }
 
 # What a shape must not have, and the others must: the process types that it lacks.

@@ -25,6 +25,7 @@ OTHER_ANSWERS = {
     "licence": "MIT",
     "devcontainer": True,
     "catalog": True,
+    "ops": True,
 }
 
 # Git, and what its own scripts call.
