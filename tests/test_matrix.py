@@ -28,7 +28,7 @@ TRACES = {
     ("shape", "worker-clock"): NOTHING,
     ("cache", False): NOTHING,
     ("cache", True): (
-        ["src/orders/resources/cache.py", "tests/test_cache.py"],
+        ["src/orders/resources/cache", "tests/test_cache.py"],
         r"\bcache_|resources\.cache|redis|valkey|memcached",
     ),
     ("more", False): NOTHING,
