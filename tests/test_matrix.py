@@ -29,7 +29,7 @@ TRACES = {
     ("cache", False): NOTHING,
     ("cache", True): (
         ["src/orders/resources/cache", "tests/test_cache.py"],
-        r"\bcache_|resources\.cache|redis|valkey|memcached",
+        r"\bcache_(url|ttl)|resources\.cache|redis|valkey|memcached",
     ),
     ("more", False): NOTHING,
     ("more", True): NOTHING,
@@ -59,19 +59,19 @@ LACKS = {
             *("src/orders/process.py", "src/orders/operations.py", "src/orders/notes/jobs.py"),
             *("src/orders/admin/jobs.py", "migrations/platform", "tests/test_jobs.py"),
         ],
-        r"\bworker\b|\bclock\b|procrastinate|heartbeat|\bqueue_|enqueue|dead letter|METRICS_PORT|archive",
+        r"\bworker\b|\bclock\b|procrastinate|heartbeat|\bqueue_|enqueue|dead letter|METRICS_PORT|archive_|archived",
     ),
     "worker-clock": (
         ["src/orders/web", "src/orders/notes/routes.py", "openapi.json", "tests/test_web.py"],
-        r"\bweb\b|fastapi|starlette|uvicorn|httptools|uvloop|openapi|\broutes?\b|DRAIN_SECONDS|PUBLIC_URL|MAX_BODY",
+        r"\bweb\b|fastapi|starlette|uvicorn|httptools|uvloop|openapi|routes\.py|`routes`|DRAIN_SECONDS|PUBLIC_URL|MAX_BODY",
     ),
 }
 
 # The tests that start every process type.
 STARTING = ("tests/test_settings.py", "tests/test_processes.py")
 
-# Braces that are not Jinja's: expressions of GitHub Actions, and of Renovate.
-FOREIGN_BRACES = re.compile(r"\$\{\{.*?\}\}|\{\{\{.+\}\}\}")
+# Braces that are not Jinja's: expressions of GitHub Actions and Renovate, values in alerts, labels in a dashboard.
+FOREIGN_BRACES = re.compile(r"\$\{\{.*?\}\}|\{\{\{.+\}\}\}|\{\{ \$.*?\}\}|\{\{\w+\}\}")
 JINJA = re.compile(r"\{\{|\{%|\{#")
 
 

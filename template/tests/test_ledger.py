@@ -55,7 +55,7 @@ class Deploy:
         service = {"image": "$IMAGE", "environment": {"DATABASE_URL": "postgresql://app:$PASSWORD@postgres/app"}}
         services: dict[str, object] = dict.fromkeys(processes, service)
         services |= {"release": service | {"depends_on": {"postgres": {}}}, "admin": service | {"profiles": ["admin"]}}
-        services |= {"postgres": {"image": "postgres"}, "cache": {"image": "valkey"}}
+        services |= {"postgres": {"image": "postgres"}, "store": {"image": "store"}}
         (self.root / "compose.yaml").write_text(json.dumps({"services": services}))
         self.git("add", "compose.yaml")
         self.git("commit", "--quiet", "--allow-empty", "--message", "Change it")
@@ -63,7 +63,7 @@ class Deploy:
 
     def build(self, *processes: str) -> str:
         """Commits, and makes an image of that; returns its digest."""
-        commit = self.commit(*processes or ("web",))
+        commit = self.commit(*processes or ("one",))
         digest = f"sha256:{sha256(commit.encode()).hexdigest()}"
         self.images(**{"orders": about(digest, commit), digest: about(digest, commit)})
         return digest
@@ -154,13 +154,13 @@ def test_a_failed_migration_is_no_release(deploy: Deploy, capsys: pytest.Capture
 def test_the_commit_is_that_of_the_image(deploy: Deploy) -> None:
     deploy.build()
     built = deploy.git("rev-parse", "HEAD")
-    deploy.commit("web")
+    deploy.commit("one")
     assert ledger.main(["release", "orders"]) == 0
     assert deploy.records()[0]["commit"] == built != deploy.git("rev-parse", "HEAD")
 
 
 def test_an_image_is_fetched_by_its_digest_and_recorded_as_such(deploy: Deploy) -> None:
-    deploy.images(**{"in the registry": about(f"sha256:{'1' * 64}", deploy.commit("web"))})
+    deploy.images(**{"in the registry": about(f"sha256:{'1' * 64}", deploy.commit("one"))})
     assert ledger.main(["release", PUSHED]) == 0
     assert deploy.records()[0]["artifact"] == PUSHED
     assert {image for image, *_ in deploy.did()} == {PUSHED}
@@ -172,7 +172,7 @@ def test_a_released_image_keeps_a_name(deploy: Deploy) -> None:
 
 
 def test_what_was_pushed_is_recorded_as_the_registry_names_it(deploy: Deploy) -> None:
-    pushed = about(f"sha256:{'1' * 64}", deploy.commit("web")) | {"RepoDigests": [f"other.{PUSHED}", PUSHED]}
+    pushed = about(f"sha256:{'1' * 64}", deploy.commit("one")) | {"RepoDigests": [f"other.{PUSHED}", PUSHED]}
     deploy.images(**{"registry.example.com/orders:1.0": pushed})
     assert ledger.main(["release", "registry.example.com/orders:1.0"]) == 0
     assert deploy.records()[0]["artifact"] == PUSHED
@@ -185,7 +185,7 @@ def test_what_was_pushed_is_recorded_as_the_registry_names_it(deploy: Deploy) ->
 def test_an_unusable_image_is_refused(
     deploy: Deploy, commit: str | None, problem: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    deploy.commit("web")
+    deploy.commit("one")
     if commit is not None:
         deploy.images(orders=about(f"sha256:{'1' * 64}", commit))
     assert ledger.main(["release", "orders"]) == 1
@@ -195,7 +195,7 @@ def test_an_unusable_image_is_refused(
 
 def test_a_stack_that_does_not_run_the_image_is_refused(deploy: Deploy, capsys: pytest.CaptureFixture[str]) -> None:
     file = deploy.root / "compose.yaml"
-    deploy.commit("web")
+    deploy.commit("one")
     file.write_text(file.read_text().replace("$IMAGE", "orders:latest"))
     deploy.git("commit", "--quiet", "--all", "--message", "Run the latest")
     deploy.images(orders=about(f"sha256:{'1' * 64}", deploy.git("rev-parse", "HEAD")))
@@ -279,9 +279,9 @@ def test_what_runs_is_the_recorded_image(deploy: Deploy) -> None:
     deploy.did()
     assert ledger.main(["run", "v1"]) == 0
     attached, started = deploy.did()
-    assert attached[1:] == ["up", "--detach", "--no-deps", "--no-recreate", "postgres", "cache"]
+    assert attached[1:] == ["up", "--detach", "--no-deps", "--no-recreate", "postgres", "store"]
     assert started[:2] == [digest, "up"]
-    assert started[-1] == "web"
+    assert started[-1] == "one"
     assert not {"release", "admin", "postgres"} & set(started)
     assert [record["state"] for record in deploy.records()[1:]] == ["starting", "ready"]
 
@@ -339,15 +339,15 @@ def test_a_release_whose_image_is_gone_is_not_started(deploy: Deploy, capsys: py
 def test_a_rollback_runs_the_release_before_with_the_process_types_of_then(deploy: Deploy) -> None:
     digest = deploy.released()
     assert ledger.main(["run", "v1"]) == 0
-    deploy.build("web", "worker")
+    deploy.build("one", "two")
     assert ledger.main(["release", "orders"]) == 0
     assert ledger.main(["run", "v2"]) == 0
-    assert deploy.did()[-1][-2:] == ["web", "worker"]
+    assert deploy.did()[-1][-2:] == ["one", "two"]
     assert ledger.main(["rollback"]) == 0
     last = deploy.did()[-1]
     assert last[0] == digest
     assert "--remove-orphans" in last
-    assert {"web", "worker"} & set(last) == {"web"}
+    assert {"one", "two"} & set(last) == {"one"}
 
 
 def test_a_rollback_goes_back_over_what_never_was_ready(deploy: Deploy, capsys: pytest.CaptureFixture[str]) -> None:
@@ -355,7 +355,7 @@ def test_a_rollback_goes_back_over_what_never_was_ready(deploy: Deploy, capsys: 
         deploy.released()
     for name in ("v1", "v2"):
         assert ledger.main(["run", name]) == 0
-    deploy.failing("web")
+    deploy.failing("one")
     for name in ("v4", "v5"):
         assert ledger.main(["run", name]) == 1
         assert "make rollback runs the release before it" in capsys.readouterr().err

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import identity, telemetry
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from .resources import Resources
 
 ANSWER_SECONDS = 3.0  # how long the event loop may take to answer
+LOOK_SECONDS = 0.1  # how often the port looks whether it is to close
 
 
 class Answer(NamedTuple):
@@ -37,6 +39,11 @@ Answers = dict[str, Callable[[], Coroutine[Any, Any, Answer]]]
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    allow_reuse_port = False  # two processes that share a port would answer for each other
+
+    def server_bind(self) -> None:
+        """Does not look its own name up, which can take long where there is no name server."""
+        TCPServer.server_bind(self)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Says nothing: a client that goes away is no event."""
@@ -95,6 +102,8 @@ def server(host: str, port: int, resources: Resources, heartbeat: Heartbeat, sto
     answers: Answers = {"/livez": livez, "/readyz": readyz, "/metrics": metrics}
     _Server.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with _Server((host, port), partial(_Handler, answers, asyncio.get_running_loop())) as listening:
-        threading.Thread(target=listening.serve_forever, daemon=True).start()
-        yield
-        listening.shutdown()
+        threading.Thread(target=listening.serve_forever, args=(LOOK_SECONDS,), daemon=True).start()
+        try:
+            yield
+        finally:
+            listening.shutdown()

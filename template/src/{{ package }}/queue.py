@@ -35,7 +35,7 @@ RESCUE = """
     WITH stalled AS (
         SELECT job.id FROM procrastinate_jobs AS job
         LEFT JOIN procrastinate_workers AS worker ON worker.id = job.worker_id
-        WHERE job.status = 'doing'
+        WHERE job.status = 'doing' AND %(retries)s ? task_name
             AND (
                 coalesce(worker.last_heartbeat < now() - make_interval(secs => %(patience)s), true)
                 OR job.id = ANY (%(lost)s)
@@ -44,7 +44,7 @@ RESCUE = """
     )
     UPDATE procrastinate_jobs AS job SET
         status = CASE
-            WHEN attempts < coalesce((%(retries)s ->> task_name)::int, 0) THEN 'todo' ELSE 'failed'
+            WHEN attempts < (%(retries)s ->> task_name)::int THEN 'todo' ELSE 'failed'
         END::procrastinate_job_status,
         attempts = attempts + 1
     FROM stalled WHERE job.id = stalled.id

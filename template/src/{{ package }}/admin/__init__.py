@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from itertools import chain
 from pkgutil import iter_modules
-from types import NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import psycopg
 import structlog
@@ -103,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="NAME")
     for name, entry in sorted(known().items()):
         about = inspect.getdoc(entry.function) or ""
-        command = commands.add_parser(name, help=about.partition("\n")[0], description=about)
+        command = commands.add_parser(name, help=about.partition("\n")[0].replace("%", "%%"), description=about)
         command.set_defaults(one_off=entry)
         hints = get_type_hints(entry.function)
         for parameter in entry.parameters:
@@ -118,10 +118,12 @@ def _argument(parameter: inspect.Parameter) -> list[str]:
 
 def _accepted(parameter: inspect.Parameter, hint: Any) -> dict[str, Any]:
     """How the command line gives the parameter, from its kind, its type and its default."""
-    kinds = [kind for kind in get_args(hint) if kind is not NoneType] or [hint]
     if hint is bool:
-        return {"action": "store_true"}
-    accepted: dict[str, Any] = {"choices": kinds} if get_origin(hint) is Literal else {"type": kinds[0]}
+        return {"action": argparse.BooleanOptionalAction, "default": parameter.default}
+    if get_origin(hint) in {Union, UnionType}:
+        hint = next(kind for kind in get_args(hint) if kind is not NoneType)
+    choices = get_args(hint) if get_origin(hint) is Literal else None
+    accepted: dict[str, Any] = {"choices": choices, "type": type(choices[0])} if choices else {"type": hint}
     if parameter.kind is parameter.VAR_POSITIONAL:
         accepted["nargs"] = "*"
     elif parameter.default is not parameter.empty:
