@@ -153,7 +153,7 @@ def test_the_stack_comes_up_healthy_and_keeps_a_note(stack: Stack) -> None:
     assert status == 201
     status, kept = stack.ask(f"/notes/{note['id']}")
     assert status == 200
-    assert kept["text"] == "outlives its container"
+    assert kept["text"] == "kept in a container"
     assert stack.ask("/livez")[1]["commit"] == stack.image.commit
     assert stack.container("web")["State"]["Health"]["Status"] == "healthy"
     assert stack.container("release")["State"]["ExitCode"] == 0
