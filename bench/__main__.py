@@ -9,13 +9,20 @@ from pathlib import Path
 
 from tests import copies
 
-from . import generation, report, servers, shutdown
+from . import boots, generation, jobs, report, rolling, servers, shutdown, traces
 from .figure import Row
 from .service import running
 
 PAGE = copies.ROOT / "docs" / "benchmarks.md"
 OF_TEMPLATE = generation.FIGURES
-OF_SERVICE = {**servers.FIGURES, **shutdown.FIGURES}
+OF_SERVICE = {
+    **boots.FIGURES,
+    **servers.FIGURES,
+    **traces.FIGURES,
+    **jobs.FIGURES,
+    **shutdown.FIGURES,
+    **rolling.FIGURES,
+}
 NAMES = [*OF_TEMPLATE, *OF_SERVICE]
 # For the commits in temporary repositories, also where git knows nobody.
 IDENTITY = {f"GIT_{role}_{part}": "bench@example.com" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}

@@ -72,8 +72,13 @@ class Pairs:
 
     @property
     def spread(self) -> str:
+        """The least and the greatest ratio, and how many there are."""
+        return f"{self.range}, {len(self.ratios)} pairs"
+
+    @property
+    def range(self) -> str:
         """The least and the greatest ratio."""
-        return f"{min(self.ratios):.2f} to {max(self.ratios):.2f}, {len(self.ratios)} pairs"
+        return f"{min(self.ratios):.2f} to {max(self.ratios):.2f}"
 
     def medians(self, unit: str, scale: float) -> str:
         """The values themselves."""

@@ -28,9 +28,7 @@ def get(port: int, path: str) -> Answer:
 
 def post(port: int, path: str, content: object) -> Answer:
     """Sends JSON over a connection of its own."""
-    body = json.dumps(content).encode()
-    fields = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close"
-    return exchange(port, f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{fields}\r\n\r\n".encode() + body)
+    return exchange(port, sending(path, content, keep=False))
 
 
 def exchange(port: int, message: bytes) -> Answer:
@@ -65,6 +63,14 @@ def request(path: str, *, keep: bool = True) -> bytes:
     """A GET request."""
     connection = "keep-alive" if keep else "close"
     return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: {connection}\r\n\r\n".encode()
+
+
+def sending(path: str, content: object, *, keep: bool = True) -> bytes:
+    """A POST request with JSON."""
+    body = json.dumps(content).encode()
+    connection = "keep-alive" if keep else "close"
+    fields = f"Connection: {connection}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    return f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{fields}\r\n\r\n".encode() + body
 
 
 def _length(connection: socket.socket, message: bytes) -> int:

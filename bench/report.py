@@ -56,11 +56,32 @@ METHOD = """\
 - *The bare app* is FastAPI with one typed JSON route that answers with the same bytes as `/livez`. It runs on the same
   uvicorn with uvloop and httptools, with uvicorn's access log, in the same virtual environment, on the same core. Both
   write their log to a file, and the bytecode of both is compiled.
+- *The bare worker* is procrastinate's own connector and loop, with its defaults, the same concurrency, and a task
+  with the statements of `notes.count_words` in one transaction on a pool; it logs no job. The bare clock is its
+  periodic deferrer, the bare release `alembic upgrade heads` on the same migrations. They need less than a service
+  does: no settings, no JSON log, no metrics, no operations port.
 - Every ratio is the median of ratios of two measurements made one right after the other, in turn. The spread is the
   least and the greatest of them.
 - Throughput is a fixed number of requests over 16 kept connections, divided by the CPU time that the server process
   used for them. PostgreSQL and the client run on another core and are not counted.
-- Boot is the time from the start of the process to the first answer 200, asked every 5 ms; PostgreSQL runs already.
+- Boot is the time from the start of the process to the first answer 200 of `/readyz`, asked every 5 ms; PostgreSQL
+  runs already. The bare worker and the bare clock write that they are ready as soon as they are connected. Release is
+  ready when it has ended, with nothing left to migrate.
+- What traces cost is told by a copy of the service whose code has no tracing: the module is gone, and so is every use
+  of it. All three serve at the same time, each in its turn, `GET /notes/{id}`: `/livez` is never traced. *Sampled*
+  sends its share of traces to a collector on the other core that keeps nothing, ten times as often as by default, so
+  that each turn pays for its exports, those after the last answer too.
+- Jobs are counted from the hundredth to the thousandth, which all wait before the worker starts; PostgreSQL runs on the
+  other core.
+- The job of a killed worker waits for a lock on the notes. Four workers, each at one job, are killed one after the
+  other at random moments, and a fifth is there to take their jobs; the time is from the kill to the second start in
+  the queue's own record.
+- The rolling restart has a database of its own and all cores. In turn a note is created, and one of those created is
+  read, through a balancer that looks at `/readyz` every 0.2 s, keeps its connections, tries another process only when
+  the connection was refused, and repeats nothing that was sent. A request is due at its time whether or not those
+  before are answered, and its time counts from then. One web process or worker after the other is told to stop
+  (`DRAIN_SECONDS=2`), and its successor must be ready before the next. A job is lost if the database did not see its
+  one update of its note.
 - The CPU time of generating is that of Copier and of all programs that it starts; the time for each file more
   is the difference from the one-file template, divided by the number of files more.
 - Memory is the proportional set size of the process, one second after its boot and again after requests.

@@ -1,4 +1,4 @@
-"""The web process beside the bare app: boot, throughput and memory."""
+"""The web process beside the bare app: throughput and memory."""
 
 import time
 from collections.abc import Callable
@@ -9,30 +9,10 @@ from .figure import Figure, Pairs, Result, in_turn
 from .processes import Server
 from .service import Service
 
-BOOT, JSON, NOTE, MEMORY = 1.5, 0.85, 0.25, 1.6
+JSON, NOTE, MEMORY = 0.85, 0.25, 1.6
 
 JSON_REQUESTS, NOTE_REQUESTS = 6000, 2000
 IDLE_SECONDS, USED_REQUESTS = 1, 200
-
-
-def boot(service: Service, pairs: int) -> Result:
-    """The time from the start of the process to the first 200."""
-    cpu: dict[str, list[float]] = {"/readyz": [], "/": []}
-
-    def seconds(start: Callable[[], Server], path: str) -> float:
-        with start() as server:
-            taken = server.until_ok(path)
-            cpu[path].append(server.cpu_seconds())
-            return taken
-
-    wall = in_turn(pairs, lambda: seconds(service.web, "/readyz"), lambda: seconds(service.bare, "/"))
-    used = Pairs(cpu["/readyz"][1:], cpu["/"][1:])
-    return Result(
-        f"{wall.ratio:.2f}",
-        wall.ratio <= BOOT,
-        wall.spread,
-        [f"Boot: {wall.medians('ms', 1000)}; of CPU {used.medians('ms', 1000)}, ratio {used.ratio:.2f}."],
-    )
 
 
 def json_route(service: Service, pairs: int) -> Result:
@@ -73,9 +53,6 @@ def memory(service: Service, pairs: int) -> Result:
 
 
 FIGURES = {
-    "boot": Figure(
-        "Boot to 200 of `/readyz`, over the bare app's to its first 200", f"<= {BOOT}", boot, times=11, hurried=3
-    ),
     "json": Figure(
         "JSON route (`/livez`): throughput per core, over the bare app's",
         f">= {JSON}",

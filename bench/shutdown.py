@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-from tests import copies
-
 from . import load
 from .figure import Figure, Result
 from .processes import Server, group_lives
@@ -80,8 +78,9 @@ def _run(service: Service, text: str) -> End:
         held = time.perf_counter() - started
         code = _exit_code(web)
         survivors = group_lives(web.popen.pid)
-    rows = copies.run(*service.database("count", text), cwd=service.folder, env=service.env).strip()
-    completed = [answer.status for answer in answers] == [201] and rows == "1"
+    with service.session() as ask:
+        rows = ask.one("SELECT count(*) FROM notes WHERE text = %s", text)
+    completed = [answer.status for answer in answers] == [201] and rows == 1
     return End(held, completed, refused, code, survivors)
 
 

@@ -1,5 +1,6 @@
-"""What is done to the database, with the packages of the service: `serve FOLDER`, `lock SECONDS` or `count TEXT`."""
+"""What is done to the database, with the packages of the service: `serve FOLDER`, `lock SECONDS` or `ask`."""
 
+import json
 import os
 import sys
 import time
@@ -25,13 +26,19 @@ def lock(seconds: str) -> None:
         time.sleep(float(seconds))
 
 
-def count(text: str) -> None:
-    """Says how many notes have this text."""
+def ask() -> None:
+    """Runs a statement for each line, [statement, values], in one session; says its rows, or what is wrong with it."""
     import psycopg
 
-    with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
-        row = connection.execute("SELECT count(*) FROM notes WHERE text = %s", (text,)).fetchone()
-        _say(str(row[0] if row else 0))
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+        for line in sys.stdin:
+            statement, values = json.loads(line)
+            try:
+                cursor = connection.execute(statement, values or None)
+                rows = cursor.fetchall() if cursor.description else []
+                _say(json.dumps({"rows": rows}, default=str))
+            except psycopg.Error as error:
+                _say(json.dumps({"error": str(error)}))
 
 
 def _say(text: str) -> None:
@@ -40,4 +47,4 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    {"serve": serve, "lock": lock, "count": count}[sys.argv[1]](sys.argv[2])
+    {"serve": serve, "lock": lock, "ask": ask}[sys.argv[1]](*sys.argv[2:])
