@@ -72,11 +72,11 @@ class Server(AbstractContextManager["Server"]):
                 return load.get(self.port, path).status == 200
             return False
 
-        return self._until(ok, f"{path} did not answer 200")
+        return self.until(ok, f"{path} did not answer 200")
 
     def until_said(self, text: str) -> float:
         """Looks every 5 ms until it has written `text`; returns the seconds since the start, or raises as above."""
-        return self._until(lambda: text in self.output(), f"it did not say {text!r}")
+        return self.until(lambda: text in self.output(), f"it did not say {text!r}")
 
     def until_ended(self) -> float:
         """Waits for its end; returns the seconds since the start, or raises RuntimeError when it fails."""
@@ -84,7 +84,8 @@ class Server(AbstractContextManager["Server"]):
             raise RuntimeError(f"it ended with {self.popen.returncode}: {self.output()[-500:]}")
         return time.perf_counter() - self._started
 
-    def _until(self, come: Callable[[], bool], otherwise: str) -> float:
+    def until(self, come: Callable[[], bool], otherwise: str) -> float:
+        """Looks every 5 ms until it has come to that; returns the seconds since the start, or raises as above."""
         deadline = time.perf_counter() + PATIENCE_SECONDS
         while self.popen.poll() is None and time.perf_counter() < deadline:
             if come():

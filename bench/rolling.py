@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from . import load
 from .exchange import Connections
 from .figure import Figure, Result
-from .processes import CORES, POLL_SECONDS, Server, free_port, on_all_cores
+from .processes import CORES, Server, free_port, on_all_cores
 from .service import Service, attached
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,6 +32,7 @@ PATIENCE_SECONDS = 60
 # Each time that a job has its effect, it sets the words of its note: the database itself takes note of that.
 WATCH_EFFECTS = """
     CREATE TABLE effects (note uuid, words integer);
+    CREATE INDEX ON effects (note);
     CREATE FUNCTION take_note() RETURNS trigger LANGUAGE plpgsql AS
         'BEGIN INSERT INTO effects VALUES (NEW.id, NEW.words); RETURN NULL; END';
     CREATE TRIGGER effect AFTER UPDATE OF words ON notes FOR EACH ROW EXECUTE FUNCTION take_note();
@@ -107,7 +108,8 @@ class Traffic:
     async def send(self, count: int, begin: float) -> list[Sent]:
         """Sends requests, the first at `begin` by the monotonic clock."""
         self._connections = Connections(self._port)
-        await self._create(0)  # there is one to be read
+        if failure := await self._create(0):  # there must be one to be read
+            raise RuntimeError(failure)
         sending = []
         for number in range(count):
             due = begin + number / RATE
@@ -172,6 +174,7 @@ def run(service: Service, steady: float, window: float, restarts: int) -> Outcom
         ask(WATCH_EFFECTS)
         places = [stack.enter_context(closing(Place(service, process))) for process in PLACES]
         balancer = stack.enter_context(_balancer(service, [place.port for place in places if place.process == "web"]))
+        balancer.until_ok("/balancer")
         for place in places:
             _until_in(place, balancer)
         traffic = Traffic(balancer.port)
@@ -252,9 +255,8 @@ def _restart(place: Place, balancer: Server) -> Restart:
 def _until_in(place: Place, balancer: Server) -> None:
     """Waits until a process is ready, and gets requests if it is one that does."""
     place.until_ready()
-    balancer.until_ok("/balancer")
-    while place.process == "web" and place.port not in _of(balancer)["ready"]:
-        time.sleep(POLL_SECONDS)
+    if place.process == "web":
+        balancer.until(lambda: place.port in _of(balancer)["ready"], f"{place.port} is not in")
 
 
 def _of(balancer: Server) -> dict[str, Any]:
