@@ -167,6 +167,12 @@ def make(service: Path, *targets: str, env: Mapping[str, str] | None = None, tim
     return run("make", *targets, cwd=service, env=service_environment(interpreter) | dict(env or {}), timeout=timeout)
 
 
+def run_starting_tests(service: Path) -> str:
+    """Runs those of a service's own tests that start every process type, where all of them would take too long."""
+    environment = service_environment(real_interpreter((service / ".python-version").read_text().strip()))
+    return run("uv", "run", "pytest", "tests/test_settings.py", "tests/test_processes.py", cwd=service, env=environment)
+
+
 def running_below(folder: Path) -> list[str]:
     """The command lines of processes that work in a folder or name it; empty where there is no /proc."""
     found = []

@@ -67,9 +67,6 @@ LACKS = {
     ),
 }
 
-# The tests that start every process type.
-STARTING = ("tests/test_settings.py", "tests/test_processes.py")
-
 # Braces that are not Jinja's: expressions of GitHub Actions and Renovate, values in alerts, labels in a dashboard.
 FOREIGN_BRACES = re.compile(r"\$\{\{.*?\}\}|\{\{\{.+\}\}\}|\{\{ \$.*?\}\}|\{\{\w+\}\}")
 JINJA = re.compile(r"\{\{|\{%|\{#")
@@ -227,13 +224,22 @@ def texts(service: Path) -> dict[str, str]:
 
 
 def run_own_tests(case: Case) -> str:
-    """All of them once for each kind of service, since they take minutes; elsewhere those that start every process."""
-    kind = {name: case.answers[name] for name in ("shape", "cache")}
-    here = (answers for answers in CASES.values() if real_interpreter(answers["python"]))
-    if case.answers == next(answers for answers in here if answers.items() >= kind.items()):
-        return copies.make(case.service, "test")
-    environment = copies.service_environment(case.interpreter)
-    return copies.run("uv", "run", "pytest", *STARTING, cwd=case.service, env=environment)
+    """All of them once for each shape, since they take minutes; elsewhere those that start every process."""
+    return copies.make(case.service, "test") if case.answers in thorough() else copies.run_starting_tests(case.service)
+
+
+@cache
+def thorough() -> list[dict[str, Any]]:
+    """For each shape the case that has most to test, of those whose Python is here."""
+    here = [answers for answers in CASES.values() if real_interpreter(answers["python"])]
+    shapes = {answers["shape"] for answers in here}
+    return [
+        max(
+            (answers for answers in here if answers["shape"] == shape),
+            key=lambda answers: (answers["cache"], answers["ops"]),
+        )
+        for shape in sorted(shapes)
+    ]
 
 
 def install_for_another_python(case: Case) -> None:
