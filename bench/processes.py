@@ -78,11 +78,14 @@ class Server(AbstractContextManager["Server"]):
         """Looks every 5 ms until it has written `text`; returns the seconds since the start, or raises as above."""
         return self.until(lambda: text in self.output(), f"it did not say {text!r}")
 
-    def until_ended(self) -> float:
-        """Waits for its end; returns the seconds since the start, or raises RuntimeError when it fails."""
-        if self.popen.wait():
+    def until_ended(self) -> tuple[float, float]:
+        """Waits for its end; returns the seconds since the start, and its CPU time, or raises RuntimeError."""
+        _, status, usage = os.wait4(self.popen.pid, 0)
+        seconds = time.perf_counter() - self._started
+        self.popen.returncode = os.waitstatus_to_exitcode(status)
+        if self.popen.returncode:
             raise RuntimeError(f"it ended with {self.popen.returncode}: {self.output()[-500:]}")
-        return time.perf_counter() - self._started
+        return seconds, usage.ru_utime + usage.ru_stime
 
     def until(self, come: Callable[[], bool], otherwise: str) -> float:
         """Looks every 5 ms until it has come to that; returns the seconds since the start, or raises as above."""

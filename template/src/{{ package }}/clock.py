@@ -18,15 +18,16 @@ from .resources import Resources
 from .settings import Settings
 
 # Each tick once, and none before another: of those that catch up after an outage, every clock but one comes too late.
+# A job that is new begins with its next tick.
 TICK = """
     WITH tick AS (
         INSERT INTO job_ticks (job, at) VALUES (%(job)s, to_timestamp(%(at)s))
         ON CONFLICT (job) DO UPDATE SET at = excluded.at WHERE job_ticks.at < excluded.at
-        RETURNING job
+        RETURNING job, xmax <> 0 AS known
     )
     SELECT procrastinate_defer_jobs_v1(
         ARRAY[ROW(job, job, 0, NULL, NULL, '{}', NULL)::procrastinate_job_to_defer_v1]
-    ) FROM tick
+    ) FROM tick WHERE known OR to_timestamp(%(at)s) > now() - interval '1 minute'
 """
 CATCH_UP_SECONDS = 86_400  # a tick that no clock was there for is made up for within a day
 

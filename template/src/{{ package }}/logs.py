@@ -6,6 +6,7 @@ keeping them is the platform's work.
 
 import json
 import logging
+import re
 import sys
 import threading
 from types import TracebackType
@@ -57,8 +58,16 @@ def _for_machines(process: str) -> list[Processor]:
         _identify(process),
         # Local variables hold secrets and personal data.
         structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
+        _without_rows,
         _json,
     ]
+
+
+def _without_rows(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Cuts what PostgreSQL adds to an error: it quotes the row that was refused."""
+    for error in event.get("exception", ()):
+        error["exc_value"] = re.sub(r"\n(DETAIL|CONTEXT|LINE \d+):.*", "", error["exc_value"], flags=re.DOTALL)
+    return event
 
 
 def _json(_: WrappedLogger, __: str, event: EventDict) -> bytes:

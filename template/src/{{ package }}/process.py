@@ -5,6 +5,7 @@ whatever it does, so that a platform need not kill it.
 """
 
 import asyncio
+import gc
 import os
 import signal
 import threading
@@ -21,6 +22,8 @@ from .resources import Resources, attached
 from .settings import Settings
 
 log = structlog.get_logger()
+
+LAST_WORDS_SECONDS = 0.2
 
 Work = Callable[[Resources, asyncio.Event], Awaitable[bool]]
 
@@ -78,6 +81,8 @@ async def _run(process: str, settings: Settings, work: Work) -> int:
                 return 1
         beating = asyncio.create_task(heartbeat.beat())
         stack.callback(beating.cancel)
+        gc.freeze()  # what the boot has made stays, so it is never looked through
+        gc.enable()
         log.info("started")
         finished = await work(resources, stop)
     log.info("stopped")
@@ -86,21 +91,30 @@ async def _run(process: str, settings: Settings, work: Work) -> int:
 
 def _stop_when_told(stop: asyncio.Event, grace_seconds: float) -> None:
     loop = asyncio.get_running_loop()
+    last_resort: threading.Timer | None = None
 
     # Not the loop's own handlers: those never run while a job blocks the loop.
     def told(number: int, _: FrameType | None) -> None:
-        if stop.is_set():
+        nonlocal last_resort
+        if last_resort:
             return
-        log.info("stopping", signal=signal.Signals(number).name, seconds=grace_seconds)
-        loop.call_soon_threadsafe(stop.set)
         last_resort = threading.Timer(grace_seconds, _end_now)
         last_resort.daemon = True
         last_resort.start()
+        loop.call_soon_threadsafe(stopping, signal.Signals(number).name)
+
+    # Written by the loop: the handler may have interrupted an event that is just being written.
+    def stopping(name: str) -> None:
+        log.info("stopping", signal=name, seconds=grace_seconds)
+        stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, told)
 
 
 def _end_now() -> None:
-    log.error("cut off: the grace time is over, and what was running starts again elsewhere")
+    text = "cut off: the grace time is over, and what was running starts again elsewhere"
+    last_words = threading.Thread(target=log.error, args=(text,), daemon=True)
+    last_words.start()
+    last_words.join(LAST_WORDS_SECONDS)  # nobody may be reading
     os._exit(1)

@@ -5,10 +5,12 @@ Its SDK is only imported where OTEL_EXPORTER_OTLP_ENDPOINT is set. A collector t
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import unquote
 
 from . import identity
 
@@ -34,9 +36,12 @@ def configure(settings: Settings, process: str) -> None:
 
     global provider
     headers = settings.secret("otel_exporter_otlp_headers") if settings.otel_exporter_otlp_headers else ""
+    pairs = [pair.split("=", 1) for pair in headers.split(",") if pair]
+    # The library reads the variable as well, and quotes in a warning what it cannot read.
+    logging.getLogger("opentelemetry.util.re").disabled = True
     exporter = OTLPSpanExporter(
         endpoint=f"{str(settings.otel_exporter_otlp_endpoint).rstrip('/')}/v1/traces",
-        headers=dict(pair.strip().split("=", 1) for pair in headers.split(",") if "=" in pair),
+        headers={name.strip(): unquote(value.strip()) for name, value in pairs},
         timeout=EXPORT_SECONDS,
     )
     provider = TracerProvider(

@@ -20,7 +20,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import psycopg
 import structlog
 
-from .. import identity, logs, parts, settings
+from .. import identity, logs, parts, settings, tracing
 from ..resources import Resources, attached
 from ..settings import Settings
 
@@ -75,10 +75,11 @@ def run(arguments: list[str]) -> int:
     chosen: OneOff = values.pop("one_off")
     loaded = settings.load()
     logs.configure("admin", style=loaded.log_format, level=loaded.log_level, to_stderr=chosen.prints)
+    tracing.configure(loaded, "admin")
     structlog.contextvars.bind_contextvars(one_off=chosen.name)
     try:
         asyncio.run(_run(chosen, loaded, values))
-    except (OneOffError, psycopg.OperationalError) as error:
+    except (OneOffError, psycopg.OperationalError, ConnectionError) as error:
         log.error("failed", reason=str(error))
         return 1
     log.info("done")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from contextlib import AsyncExitStack
 from types import ModuleType
 
 import structlog
@@ -14,6 +16,8 @@ from . import Admin, OneOffError, one_off
 
 log = structlog.get_logger()
 
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+
 
 def _modules() -> dict[str, ModuleType]:
     """The module `people` of every feature, by the feature's name."""
@@ -23,9 +27,15 @@ def _modules() -> dict[str, ModuleType]:
     return found
 
 
+def _check(email: str) -> None:
+    if not EMAIL.fullmatch(email):
+        raise OneOffError("name a person by an e-mail address, as in ada@example.com")
+
+
 @one_off(prints=True)
 async def export_person(admin: Admin, email: str) -> None:
     """Prints everything that is kept about a person, as JSON."""
+    _check(email)
     async with admin.resources.postgres.connection() as connection, connection.transaction():
         kept = {feature: await module.export(connection, email) for feature, module in _modules().items()}
     json.dump(kept, sys.stdout, indent=2, ensure_ascii=False)
@@ -35,8 +45,14 @@ async def export_person(admin: Admin, email: str) -> None:
 @one_off()
 async def purge_person(admin: Admin, email: str) -> None:
     """Erases a person from everything that is attached. Run again, it finds nothing and changes nothing."""
+    _check(email)
     found: dict[str, dict[str, int]] = {}
-    async with admin.resources.postgres.connection() as connection, connection.transaction():
+    # What is put into `afterwards` is done once the transaction is over.
+    async with (
+        AsyncExitStack() as afterwards,
+        admin.resources.postgres.connection() as connection,
+        connection.transaction(),
+    ):
         for feature, module in _modules().items():
-            found[feature] = await module.purge(admin.resources, connection, email)
+            found[feature] = await module.purge(admin.resources, connection, email, afterwards)
     log.info("purged", **found)  # numbers only: the event must not keep what was erased

@@ -24,6 +24,9 @@ from .context import Lifecycle
 log = structlog.get_logger()
 
 MAX_HEAD_BYTES = 65_536
+# Longer than routers keep an idle connection, which is mostly a minute: a request that they send just as the connection
+# is closed from here is lost, and they may not send it again.
+KEEP_ALIVE_SECONDS = 75
 
 
 class BoundedHead(HttpToolsProtocol):
@@ -111,6 +114,7 @@ def run(settings: Settings) -> int:
         access_log=False,
         server_header=False,
         forwarded_allow_ips=settings.forwarded_allow_ips,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=ceil(settings.grace_seconds),
     )
     server = Server(config, lifecycle, settings.drain_seconds)

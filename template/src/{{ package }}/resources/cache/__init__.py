@@ -27,7 +27,7 @@ TIMEOUT_SECONDS = 0.25  # for an answer and the connection that it may need: wai
 PAUSE_SECONDS = 1.0  # a cache that failed is asked once in so long, so that an outage does not slow each request
 
 
-class CacheUnavailableError(Exception):
+class CacheUnavailableError(ConnectionError):
     """There is no answer from the cache; what must go may still be in it, until its time is over."""
 
 
