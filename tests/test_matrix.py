@@ -45,7 +45,7 @@ TRACES = {
     ("devcontainer", False): NOTHING,
     ("devcontainer", True): ([".devcontainer"], r"dev ?container"),
     ("catalog", False): NOTHING,
-    ("catalog", True): (["catalog-info.yaml"], r"catalog|backstage"),
+    ("catalog", True): (["catalog-info.yaml"], r"catalog-info|backstage"),
     ("ops", False): NOTHING,
     ("ops", True): (["ops", "tests/test_ops.py"], r"grafana|promql|otelcol"),
 }
@@ -68,7 +68,7 @@ LACKS = {
 }
 
 # Braces that are not Jinja's: expressions of GitHub Actions and Renovate, values in alerts, labels in a dashboard.
-FOREIGN_BRACES = re.compile(r"\$\{\{.*?\}\}|\{\{\{.+\}\}\}|\{\{ \$.*?\}\}|\{\{\w+\}\}")
+FOREIGN_BRACES = re.compile(r"\$\{\{.*?\}\}|\{\{\{.+\}\}\}|\{\{ \$.*?\}\}|\{\{(\w+|\(\.\+\?\))\}\}")
 JINJA = re.compile(r"\{\{|\{%|\{#")
 
 
