@@ -29,7 +29,7 @@ TRACES = {
     ("cache", False): NOTHING,
     ("cache", True): (
         ["src/orders/resources/cache", "tests/test_cache.py"],
-        r"\bcache_(url|ttl)|resources\.cache|redis|valkey|memcached",
+        r"\bcache_(url|ttl)|resources\.cache|\bredis\b|valkey|memcached",
     ),
     ("more", False): NOTHING,
     ("more", True): NOTHING,
