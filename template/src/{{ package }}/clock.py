@@ -67,6 +67,7 @@ async def _tick(resources: Resources, stop: asyncio.Event) -> bool:
 
 def _no_task(job: Job[Any]) -> Any:
     async def enqueued_only() -> None:
+        """Is never run: a clock takes no jobs."""
         raise NotImplementedError(job.name)
 
     return enqueued_only

@@ -120,7 +120,7 @@ class Connector(BaseAsyncConnector):
                     async for notification in connection.notifies():
                         await on_notification(channel=notification.channel, payload=notification.payload)
             except psycopg.OperationalError:
-                await asyncio.sleep(RETRY_SECONDS)  # meanwhile the worker looks for jobs every few seconds
+                await asyncio.sleep(RETRY_SECONDS)  # meanwhile the worker looks for jobs once a second
 
 
 def app(connector: Connector, known: Mapping[str, Job[Any]], task: Callable[[Job[Any]], Callable[..., Any]]) -> App:
