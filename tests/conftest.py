@@ -4,12 +4,14 @@ pytest-copier's own `copier` fixture (it trusts the template, and knows one tag)
 functions in `copies.py` trust nobody and know releases.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pytest_gitconfig.plugin import GitConfig
 
 from . import copies
+from .engine import Engine, NoEngine, engine_for
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -38,3 +40,13 @@ def default_service(copier_template: Path, tmp_path_factory: pytest.TempPathFact
     copies.make(service, "setup")
     copies.commit(service, "Lock the packages")
     return service
+
+
+@pytest.fixture(scope="module")
+def engine(default_service: Path) -> Iterator[Engine]:
+    """A container engine; without one, what needs it says that it did not run."""
+    try:
+        with engine_for(default_service) as found:
+            yield found
+    except NoEngine as reason:
+        pytest.skip(f"nothing was built or run: {reason}")

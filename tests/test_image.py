@@ -18,21 +18,12 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from . import copies
-from .engine import PROGRAMS, Engine, NoEngine, daemon, engine_for
+from .engine import PROGRAMS, Engine, NoEngine, daemon
 from .engine.images import Image, Stack, unpacked
 
 TOOLS = Path(sys.executable).parent
 LOCKED_DOWN = ("--read-only", "--network=none", "--cap-drop=ALL", "--security-opt=no-new-privileges")
 HOLD_SECONDS = 7  # longer than the drain time, shorter than that and the grace time together
-
-
-@pytest.fixture(scope="module")
-def engine(default_service: Path) -> Iterator[Engine]:
-    try:
-        with engine_for(default_service) as found:
-            yield found
-    except NoEngine as reason:
-        pytest.skip(f"nothing was built or run: {reason}")
 
 
 @pytest.fixture(scope="module")

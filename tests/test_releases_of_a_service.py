@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from . import copies
-from .engine import Engine, NoEngine, engine_for
+from .engine import Engine
 from .engine.images import Image, Stack
 from .engine.registry import registry
 
@@ -113,15 +113,6 @@ def cleaned(deploy: Deploy) -> Iterator[Deploy]:
         images = engine.docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", name).stdout.split()
         if images:
             engine.docker("image", "rm", "--force", *images)
-
-
-@pytest.fixture(scope="module")
-def engine(default_service: Path) -> Iterator[Engine]:
-    try:
-        with engine_for(default_service) as found:
-            yield found
-    except NoEngine as reason:
-        pytest.skip(f"nothing was released or run: {reason}")
 
 
 @pytest.fixture(scope="module")
