@@ -54,12 +54,17 @@ class Process:
         return self.popen.communicate(timeout=20)[0]
 
 
-def until(connection: psycopg.Connection, query: LiteralString, seconds: float = 10) -> None:
-    """Asks the database until the query finds something."""
+def eventually(holds: Callable[[], object], what: str = "what was awaited", seconds: float = 20) -> None:
+    """Asks until it holds."""
     deadline = time.monotonic() + seconds
-    while not connection.execute(query).fetchall():
-        assert time.monotonic() < deadline, f"after {seconds} s still nothing: {query}"
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         time.sleep(0.02)
+
+
+def until(connection: psycopg.Connection, query: LiteralString, seconds: float = 20) -> None:
+    """Asks the database until the query finds something."""
+    eventually(lambda: connection.execute(query).fetchall(), query, seconds)
 
 
 Start = Callable[..., AbstractContextManager[Process]]
