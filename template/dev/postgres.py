@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from dev import tether
+from . import tether
 
 MAJOR = 18
 FOLDER = Path(".postgres", str(MAJOR))  # below the project; ignored by git, kept between runs

@@ -1,0 +1,60 @@
+"""The command line of `twelvefold`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def main() -> int:
+    """Does what the command line says; returns the exit code."""
+    arguments = _parser().parse_args()
+    return int(arguments.run(arguments))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="twelvefold", description="Proves that a service follows the twelve factors.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    prove = commands.add_parser("prove", help="run the experiments on a service")
+    prove.set_defaults(run=_prove)
+    prove.add_argument("project", nargs="?", type=Path, default=Path(), help="the service's folder, default: this one")
+    prove.add_argument("--claim", default="", help="only these, as in IX.2 or IX or III.1,III.2")
+    prove.add_argument("--fast", action="store_true", help="only the short selection for pull requests")
+    prove.add_argument("--image", default="", help="run the service from this image, NAME or NAME@sha256:...")
+    prove.add_argument("--at-once", type=int, default=0, help="how many experiments run side by side")
+    prove.add_argument("--evidence", type=Path, help="where the evidence goes, default: .twelvefold in the project")
+
+    init = commands.add_parser("init", help="draft a factors.toml by looking at a service")
+    init.set_defaults(run=_init)
+    init.add_argument("project", nargs="?", type=Path, default=Path(), help="the service's folder, default: this one")
+    return parser
+
+
+# Each command imports what it needs when it runs.
+
+
+def _prove(arguments: argparse.Namespace) -> int:
+    from .prove import Options, prove
+
+    return prove(
+        Options(
+            project=arguments.project,
+            claims=arguments.claim,
+            fast=arguments.fast,
+            image=arguments.image,
+            at_once=arguments.at_once,
+            evidence=arguments.evidence,
+        )
+    )
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    from .draft import init
+
+    return int(init(arguments.project))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The experiments: one file a factor, one function a claim."""

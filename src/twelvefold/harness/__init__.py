@@ -1,0 +1,1 @@
+"""The machinery of the experiments: it starts, feeds, disturbs and watches a service from outside."""

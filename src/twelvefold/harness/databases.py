@@ -1,0 +1,163 @@
+"""Private databases on a private PostgreSQL, and what an experiment does to them behind the service's back."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import sql
+
+from . import postgres
+from .processes import eventually
+
+AUDIT = "twelvefold_effects"
+# Whatever is written to the table is counted in the same transaction, by row, and may be made slow.
+COUNT_EFFECTS = f"""
+    CREATE TABLE {AUDIT} (row_id text, at timestamptz DEFAULT clock_timestamp(), pid int DEFAULT pg_backend_pid());
+    CREATE FUNCTION {AUDIT}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+    BEGIN
+        INSERT INTO {AUDIT} (row_id) VALUES (to_jsonb(NEW) ->> 'id');
+        RETURN NEW;
+    END $$;
+"""
+BE_SLOW = """
+    CREATE FUNCTION twelvefold_slow() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM pg_sleep({seconds});
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER twelvefold_slow BEFORE {events} ON {table} FOR EACH ROW EXECUTE FUNCTION twelvefold_slow();
+"""
+WAITING = """
+    SELECT pid FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock' AND pid <> pg_backend_pid()
+"""
+SCHEMA = """
+    SELECT table_schema, table_name, column_name, data_type, is_nullable, column_default
+    FROM information_schema.columns WHERE table_schema NOT IN ('pg_catalog', 'information_schema')
+    ORDER BY 1, 2, 3
+"""
+
+_numbers = itertools.count(1)
+
+
+class Server:
+    """A PostgreSQL of this process's own."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        """The URL of the superuser, at the database `app`."""
+        self._released: str | None = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        parts = urlsplit(self.url)
+        return str(parts.hostname), int(parts.port or 5432)
+
+    def create(self, template: str = "template1") -> Database:
+        """A new database, as a copy of another one to which nobody is connected."""
+        return Database(postgres.create_database(self.url, f"claim_{next(_numbers)}", template=template))
+
+    def drop(self, database: Database) -> None:
+        """Removes a database and ends all its connections."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database.name)))
+
+
+@contextmanager
+def server(folder: Path) -> Iterator[Server]:
+    """Runs a server with its data below `folder`, as long as the context lasts."""
+    with postgres.server(folder, durable=False) as url:
+        yield Server(url)
+
+
+@dataclass(frozen=True)
+class Database:
+    """One database; `url` is the address at which the server itself listens."""
+
+    url: str
+
+    @property
+    def name(self) -> str:
+        """What the server calls it."""
+        return urlsplit(self.url).path.lstrip("/")
+
+    def at(self, port: int) -> str:
+        """The URL of the same database behind a proxy on this machine."""
+        parts = urlsplit(self.url)
+        return parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{port}").geturl()
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """A connection of the experiment's own."""
+        return psycopg.connect(self.url, autocommit=True, application_name="twelvefold")
+
+    def rows(self, query: str, values: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
+        """Asks the database; for a statement without an answer there are no rows."""
+        with self.connect() as connection:
+            cursor = connection.execute(query, values)
+            return cursor.fetchall() if cursor.description else []
+
+    def value(self, query: str, values: Mapping[str, object] | None = None) -> Any:
+        """The first field of the first row; None when there is none."""
+        rows = self.rows(query, values)
+        return rows[0][0] if rows else None
+
+    def count(self, table: str) -> int:
+        """How many rows a table has."""
+        with self.connect() as connection:
+            found = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(_table(table))).fetchone()
+            return int(found[0]) if found else 0
+
+    def schema(self) -> list[tuple[Any, ...]]:
+        """Every column of every table."""
+        return self.rows(SCHEMA)
+
+    def connections(self) -> int:
+        """How many sessions others than the experiment's own have here now."""
+        found = self.value(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND backend_type = 'client backend' AND application_name <> 'twelvefold'"
+        )
+        return int(found)
+
+    @contextmanager
+    def locked(self, table: str) -> Iterator[None]:
+        """Holds a lock on a table: whoever reads or writes it waits until the context ends."""
+        with psycopg.connect(self.url, application_name="twelvefold") as connection:
+            connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(_table(table)))
+            yield
+            connection.rollback()
+
+    def wait_for_waiting(self, sessions: int = 1, seconds: float = 10) -> None:
+        """Waits until so many sessions wait for a lock; raises Violation when they do not."""
+        eventually(
+            lambda: len(self.rows(WAITING)) >= sessions, f"{sessions} session(s) to wait for the held lock", seconds
+        )
+
+    def count_effects(self, table: str) -> None:
+        """From now on, each row that is written to the table is counted, in the transaction that writes it."""
+        with self.connect() as connection:
+            connection.execute(COUNT_EFFECTS)
+            trigger = f"CREATE TRIGGER {AUDIT} AFTER INSERT OR UPDATE ON {{}} FOR EACH ROW EXECUTE FUNCTION {AUDIT}()"
+            connection.execute(sql.SQL(trigger).format(_table(table)))
+
+    def effects(self) -> dict[str, int]:
+        """How often each row was written since `count_effects`, by its id."""
+        return dict(self.rows(f"SELECT row_id, count(*) FROM {AUDIT} GROUP BY row_id"))
+
+    def slow_down(self, table: str, seconds: float, events: str = "UPDATE") -> None:
+        """From now on, each row of the table takes so long to write."""
+        with self.connect() as connection:
+            text = sql.SQL(BE_SLOW)
+            connection.execute(text.format(seconds=sql.Literal(seconds), events=sql.SQL(events), table=_table(table)))
+
+
+def _table(name: str) -> sql.Identifier:
+    return sql.Identifier(*name.split("."))

@@ -1,0 +1,1 @@
+../../../template/dev/postgres.py

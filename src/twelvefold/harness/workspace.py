@@ -1,0 +1,240 @@
+"""What every experiment of a run starts from: the code as it lies in the project, committed, and installed elsewhere.
+
+The project itself is only read. A run that is interrupted leaves nothing in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from . import contract
+from .contract import Contract
+
+VARIABLE = "TWELVEFOLD_WORKSPACE"  # how the processes of one run find its workspace
+INSTALL_SECONDS = 300
+# What a build or an install may see of the environment of the person who proves.
+TOOLS = ("HOME", "LANG", "PATH", "TMPDIR", "XDG_CACHE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR", "NO_PROXY")
+TOOL_PREFIXES = ("UV_", "PIP_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "DOCKER_", "GIT_CONFIG", "BUILDX_")
+IDENTITY = ("-c", "user.name=twelvefold", "-c", "user.email=twelvefold@localhost", "-c", "commit.gpgsign=false")
+
+
+class PreparationError(Exception):
+    """No experiment can run: a text that says why."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folders and facts of one run, the same in all its processes."""
+
+    id: str
+    project: Path
+    """The service as its team has it. Never written to."""
+    folder: Path
+    """Where the run keeps all that it makes."""
+    commit: str
+    """What is checked out in the project; empty when it is no repository."""
+    changed: bool
+    driver: str
+    """`process` or `image`."""
+    image: str
+    """The image's digest or name, for the driver `image`."""
+    installed: str
+    """How the environment was made: `locked`, `unlocked`, `in place` or `none`."""
+    trouble: str
+    """What kept the first choice of `installed` from working."""
+
+    @property
+    def source(self) -> Path:
+        """A clone of the project, whose last commit holds what lay in its work tree."""
+        return self.folder / "source"
+
+    @property
+    def environment(self) -> Path:
+        """Where the service is installed."""
+        return self.folder / "environment"
+
+    @property
+    def contract(self) -> Contract:
+        """What factors.toml says."""
+        return contract.load(self.source)
+
+    @property
+    def search_path(self) -> str:
+        """The PATH of the service's processes."""
+        return os.pathsep.join((str(self.environment / "bin"), os.defpath.lstrip(":")))
+
+    @property
+    def working_folder(self) -> Path:
+        """Where the service's processes start: outside its code where that is installed, else in a copy of it."""
+        return self.source if self.installed == "none" or not self.is_package else self.folder / "elsewhere"
+
+    @property
+    def is_package(self) -> bool:
+        """Whether the service is installed as a package, and so is independent of its checkout."""
+        return (self.source / "uv.lock").exists() or self.installed == "in place"
+
+
+def load() -> Workspace:
+    """The workspace of this run; raises KeyError outside of one."""
+    values = json.loads((Path(os.environ[VARIABLE]) / "workspace.json").read_text())
+    return Workspace(**{**values, "project": Path(values["project"]), "folder": Path(values["folder"])})
+
+
+def prepare(project: Path, folder: Path, *, driver: str = "process", image: str = "") -> Workspace:
+    """Clones and installs the service of a project; raises PreparationError or ContractError."""
+    contract.load(project)
+    source = folder / "source"
+    commit, changed = _clone(project, source)
+    (folder / "elsewhere").mkdir()
+    installed, trouble = _install(project, source, folder / "environment")
+    workspace = Workspace(folder.name, project, folder, commit, changed, driver, image, installed, trouble)
+    values = {**asdict(workspace), "project": str(project), "folder": str(folder)}
+    (folder / "workspace.json").write_text(json.dumps(values))
+    os.environ[VARIABLE] = str(folder)
+    return workspace
+
+
+def tool_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a build or a package manager may see: where its caches and certificates are, and no setting of a service."""
+    kept = {name: value for name, value in os.environ.items() if name in TOOLS or name.startswith(TOOL_PREFIXES)}
+    kept.pop("UV_PROJECT_ENVIRONMENT", None)
+    own = str(Path(sys.executable).parent)  # uv was installed beside this command
+    kept["PATH"] = os.pathsep.join((own, kept.get("PATH", os.defpath)))
+    return {**kept, **(extra or {})}
+
+
+def git(folder: Path, *arguments: str, check: bool = True) -> str:
+    """Runs git in a folder; raises PreparationError when it fails."""
+    done = subprocess.run(
+        ["git", *IDENTITY, *arguments],
+        cwd=folder,
+        env=tool_environment({"GIT_CONFIG_NOSYSTEM": "1"}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="surrogateescape",
+        check=False,
+    )
+    if check and done.returncode:
+        raise PreparationError(f"git {arguments[0]} failed: {done.stderr.strip()}")
+    return done.stdout
+
+
+def files_of(project: Path) -> list[str]:
+    """What lies in a project, but for what git ignores."""
+    listed = git(project, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+    return sorted({name for name in listed if name and os.path.lexists(project / name)})
+
+
+def digest_of(workspace: Workspace) -> str:
+    """A digest of what is installed: every file of the environment but bytecode."""
+    total = hashlib.sha256()
+    root = workspace.environment if workspace.environment.exists() else workspace.source
+    for path in sorted(root.rglob("*")):
+        name = path.relative_to(root).as_posix()
+        if path.is_file() and not path.is_symlink() and ".git/" not in name and not name.endswith(".pyc"):
+            total.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return f"sha256:{total.hexdigest()}"
+
+
+def _clone(project: Path, source: Path) -> tuple[str, bool]:
+    """Clones the project, and commits what is not committed there; returns its commit, and whether it had changes."""
+    top = git(project, "rev-parse", "--show-toplevel", check=False).strip()
+    if not top or Path(top).resolve() != project.resolve():
+        _copy_outside_git(project, source)
+        return "", True
+    commit = git(project, "rev-parse", "--verify", "--quiet", "HEAD", check=False).strip()
+    if commit:
+        git(project, "clone", "--quiet", "--no-hardlinks", str(project), str(source))
+    else:
+        source.mkdir()
+        git(source, "init", "--quiet")
+    kept = set(files_of(project))
+    for name in git(source, "ls-files", "-z").split("\0"):
+        if name and name not in kept:
+            (source / name).unlink()
+    for name in kept:
+        _copy(project / name, source / name)
+    changed = bool(git(source, "status", "--porcelain", "--untracked-files=all").strip())
+    if changed:
+        git(source, "add", "--all", "--force")
+        git(source, "commit", "--quiet", "--no-verify", "--message", "What lies in the work tree")
+    return commit, changed
+
+
+def _copy_outside_git(project: Path, source: Path) -> None:
+    shutil.copytree(project, source, symlinks=True, ignore=shutil.ignore_patterns(".git", ".venv", "node_modules"))
+    git(source, "init", "--quiet")
+    git(source, "add", "--all", "--force")
+    git(source, "commit", "--quiet", "--no-verify", "--message", "What lies in the folder")
+
+
+def _copy(origin: Path, target: Path) -> None:
+    if target.is_symlink() or (target.exists() and target.is_dir() != origin.is_dir()):
+        target.unlink() if not target.is_dir() or target.is_symlink() else shutil.rmtree(target)
+    if origin.is_dir() and not origin.is_symlink():  # a repository inside of this one
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(origin, target, follow_symlinks=False)
+
+
+def _install(project: Path, source: Path, environment: Path) -> tuple[str, str]:
+    """Installs by the lock; else without it, else from the project's own place, so that one fault fails one claim."""
+    if (source / "uv.lock").exists() or _is_uv_project(source):
+        return _uv_sync(project, source, environment)
+    if (source / "requirements.txt").exists():
+        _run(["uv", "venv", "--quiet", str(environment)], source, {})
+        into = {"VIRTUAL_ENV": str(environment)}
+        _run(["uv", "pip", "install", "--quiet", "--requirement", "requirements.txt"], source, into)
+        return "unlocked", ""
+    return "none", ""
+
+
+def _is_uv_project(source: Path) -> bool:
+    file = source / "pyproject.toml"
+    return file.exists() and "[project]" in file.read_text("utf-8")
+
+
+def _uv_sync(project: Path, source: Path, environment: Path) -> tuple[str, str]:
+    trouble = ""
+    for how, folder, options in (
+        ("locked", source, ["--locked"]),
+        ("unlocked", source, []),
+        ("in place", project, ["--frozen"]),
+    ):
+        words = ["uv", "sync", "--quiet", *options, "--no-dev", "--no-editable"]
+        given = {"UV_PROJECT_ENVIRONMENT": str(environment), "UV_COMPILE_BYTECODE": "1"}
+        try:
+            _run(words, folder, given)
+        except PreparationError as error:
+            trouble = trouble or str(error)
+            shutil.rmtree(environment, ignore_errors=True)
+        else:
+            git(source, "checkout", "--quiet", "--", ".")  # an unlocked sync writes a lock
+            return how, trouble
+    raise PreparationError(trouble)
+
+
+def _run(words: list[str], folder: Path, extra: Mapping[str, str]) -> None:
+    done = subprocess.run(
+        words,
+        cwd=folder,
+        env=tool_environment(extra),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        timeout=INSTALL_SECONDS,
+        check=False,
+    )
+    if done.returncode:
+        raise PreparationError(f"`{' '.join(words)}` ended with {done.returncode}:\n{done.stdout.strip()}")

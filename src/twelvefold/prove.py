@@ -1,0 +1,243 @@
+"""`twelvefold prove`: runs the experiments on a service, shows how they go, and writes down what they found."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from .harness import plugin, workspace
+from .harness.contract import ContractError
+from .harness.processes import descendants
+from .harness.workspace import PreparationError, Workspace
+from .progress import Progress
+from .results import Claim, Result, Run, Verdict
+from .scorecard import write_evidence, write_page
+
+CLAIMS = Path(__file__).parent / "claims"
+OWN_CLAIMS = "claims"  # the team's, below the project
+PAGE = "TWELVE_FACTOR.md"
+EVIDENCE = Path(".twelvefold")
+PR_SET_CHILD_SUBREAPER = 36
+AT_ONCE_PER_CORE = 3
+
+PROVED, FAILED, NOTHING_DONE, INTERRUPTED = 0, 1, 2, 130
+
+
+class NothingProved(Exception):
+    """The experiments could not be run: a text that says why."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says."""
+
+    project: Path
+    claims: str = ""
+    fast: bool = False
+    image: str = ""
+    at_once: int = 0
+    evidence: Path | None = None
+
+
+class Collector:
+    """Remembers which experiments there are."""
+
+    def __init__(self) -> None:
+        self.claims: dict[str, Claim] = {}
+        self.trouble: list[str] = []
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """All experiments have been found."""
+        self.claims = {item.nodeid: plugin.claim_of(item) for item in session.items}
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A file may not be readable."""
+        if report.failed:
+            self.trouble.append(str(report.longrepr))
+
+
+class Controller:
+    """Follows the experiments, and hands on what their processes tell."""
+
+    def __init__(self, progress: Progress, claims: dict[str, Claim]) -> None:
+        self.results: list[Result] = []
+        self.trouble: list[str] = []
+        self._progress = progress
+        self._claims = claims
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """An experiment begins."""
+        if nodeid in self._claims:
+            self._progress.began(self._claims[nodeid].id)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A part of an experiment has ended; the last part brings its result."""
+        if result := plugin.result_in(report):
+            self.results.append(result)
+            self._progress.ended(result)
+
+    def pytest_internalerror(self, excrepr: object) -> None:
+        """The engine itself went wrong."""
+        self.trouble.append(str(excrepr))
+
+
+def prove(options: Options) -> int:
+    """Runs the experiments; returns the exit code: 0 proved, 1 a claim failed, 2 nothing was done."""
+    _adopt_orphans()
+    with _temporary_folder() as folder, _ended_in_order():
+        try:
+            image = {"driver": "image", "image": options.image} if options.image else {}
+            made = workspace.prepare(options.project.resolve(), folder, **image)
+            run = _run(options, made)
+        except (ContractError, PreparationError, NothingProved) as error:
+            sys.stderr.write(f"{error}\n")
+            return NOTHING_DONE
+        except KeyboardInterrupt:
+            sys.stderr.write("Interrupted: nothing was written.\n")
+            return INTERRUPTED
+        write_evidence(run, options.evidence or made.project / EVIDENCE)
+        if run.complete:
+            write_page(run, made.project / PAGE)
+    return FAILED if any(result.verdict in (Verdict.FAIL, Verdict.ERROR) for result in run.results) else PROVED
+
+
+def _run(options: Options, made: Workspace) -> Run:
+    began, date = time.monotonic(), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    claims = collect(options, made)
+    with Progress() as progress:
+        progress.start(sorted(claims.values(), key=lambda claim: claim.order))
+        controller = Controller(progress, claims)
+        at_once = min(options.at_once or AT_ONCE_PER_CORE * (os.cpu_count() or 1), len(claims))
+        code = _pytest(options, made, controller, "--numprocesses", str(at_once), "--dist", "worksteal")
+        if code == pytest.ExitCode.INTERRUPTED:
+            raise KeyboardInterrupt
+        if controller.trouble or len(controller.results) != len(claims):
+            raise NothingProved("\n".join(controller.trouble) or "Not every experiment came to an end.")
+        run = Run(
+            service=made.contract.name,
+            commit=made.commit,
+            changed=made.changed,
+            driver=made.driver,
+            artifact=made.image or workspace.digest_of(made),
+            suite=suite_version(),
+            suite_hash=suite_hash(),
+            date=date,
+            seconds=round(time.monotonic() - began, 1),
+            machine=machine(),
+            results=sorted(controller.results, key=lambda result: result.claim.order),
+            complete=not options.claims and not options.fast,
+        )
+        progress.finish(run)
+    return run
+
+
+def collect(options: Options, made: Workspace) -> dict[str, Claim]:
+    """The claims that the options ask for, by the name of their experiment; raises NothingProved without any."""
+    collector = Collector()
+    _pytest(options, made, collector, "--collect-only")
+    if collector.trouble:
+        raise NothingProved("\n".join(collector.trouble))
+    if not collector.claims:
+        raise NothingProved(f"No claim is called {options.claims}: give a number such as IX.2, or a factor such as IX.")
+    return collector.claims
+
+
+def _pytest(options: Options, made: Workspace, plugin_: object, *arguments: str) -> int:
+    own = made.source / OWN_CLAIMS
+    folder = made.folder / "pytest"
+    folder.mkdir(exist_ok=True)
+    (folder / "pytest.ini").write_text("[pytest]\npython_files = factor_*.py claim_*.py\n")
+    words = [
+        *(str(place) for place in (CLAIMS, own) if place.is_dir()),
+        *("-p", plugin.__name__, "-p", "no:cacheprovider", "-p", "no:terminal", "-p", "no:schemathesis"),
+        *("-c", str(folder / "pytest.ini"), "--rootdir", str(folder), "--basetemp", str(folder / "tmp")),
+        *("--import-mode", "importlib", "--claims", options.claims),
+        *(["--fast-claims"] if options.fast else []),
+        *arguments,
+    ]
+    return int(pytest.main(words, plugins=[plugin_]))
+
+
+def suite_version() -> str:
+    """The version of Twelvefold."""
+    try:
+        return version("twelvefold")
+    except PackageNotFoundError:
+        return "0"
+
+
+def suite_hash() -> str:
+    """A hash of the experiments and their machinery."""
+    total = hashlib.sha256()
+    root = Path(__file__).parent
+    for path in sorted([*(root / "claims").glob("*.py"), *(root / "harness").glob("*.py")]):
+        total.update(path.name.encode() + b"\0" + path.read_bytes())
+    return f"sha256:{total.hexdigest()[:16]}"
+
+
+def machine() -> dict[str, str]:
+    """On what the experiments ran."""
+    return {
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": str(os.cpu_count()),
+        "python": platform.python_version(),
+    }
+
+
+def _processor() -> str:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _adopt_orphans() -> None:
+    """Becomes the parent of whatever an experiment's process leaves behind, so that it can be ended."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Takes a SIGTERM for a Ctrl-C, and ends every process that is left."""
+
+    def interrupted(_: int, __: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        while left := descendants(os.getpid()):
+            for pid in left:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            with suppress(ChildProcessError):
+                os.waitpid(-1, 0)
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="twelvefold-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

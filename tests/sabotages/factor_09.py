@@ -1,0 +1,5 @@
+"""Sabotages of factor IX, disposability."""
+
+from . import Sabotage
+
+SABOTAGES: list[Sabotage] = []
