@@ -26,9 +26,15 @@ def _parser() -> argparse.ArgumentParser:
     prove.add_argument("--at-once", type=int, default=0, help="how many experiments run side by side")
     prove.add_argument("--evidence", type=Path, help="where the evidence goes, default: .twelvefold in the project")
 
+    prove.add_argument("--check", action="store_true", help="compare the page with what is found, and write none")
+
     init = commands.add_parser("init", help="draft a factors.toml by looking at a service")
     init.set_defaults(run=_init)
     init.add_argument("project", nargs="?", type=Path, default=Path(), help="the service's folder, default: this one")
+
+    eject = commands.add_parser("eject", help="copy this command into a service that wants to do without the template")
+    eject.set_defaults(run=_eject)
+    eject.add_argument("project", nargs="?", type=Path, default=Path(), help="the service's folder, default: this one")
     return parser
 
 
@@ -46,6 +52,7 @@ def _prove(arguments: argparse.Namespace) -> int:
             image=arguments.image,
             at_once=arguments.at_once,
             evidence=arguments.evidence,
+            check=arguments.check,
         )
     )
 
@@ -54,6 +61,12 @@ def _init(arguments: argparse.Namespace) -> int:
     from .draft import init
 
     return int(init(arguments.project))
+
+
+def _eject(arguments: argparse.Namespace) -> int:
+    from .eject import eject
+
+    return eject(arguments.project)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from types import FrameType
 
 import pytest
 
+from . import page, sabotages
 from .harness import plugin, workspace
 from .harness.contract import ContractError
 from .harness.processes import descendants
@@ -52,6 +53,8 @@ class Options:
     image: str = ""
     at_once: int = 0
     evidence: Path | None = None
+    check: bool = False
+    """Whether the page is only compared with what was found, as CI does, and never written."""
 
 
 class Collector:
@@ -111,9 +114,26 @@ def prove(options: Options) -> int:
             sys.stderr.write("Interrupted: nothing was written.\n")
             return INTERRUPTED
         write_evidence(run, options.evidence or made.project / EVIDENCE)
-        if run.complete:
-            write_page(run, made.project / PAGE)
-    return FAILED if any(result.verdict in (Verdict.FAIL, Verdict.ERROR) for result in run.results) else PROVED
+        complaint = _page(run, made.project / PAGE, check=options.check)
+        sys.stderr.write(complaint)
+    failed = any(result.verdict in (Verdict.FAIL, Verdict.ERROR) for result in run.results)
+    return FAILED if failed or complaint else PROVED
+
+
+def _page(run: Run, path: Path, *, check: bool) -> str:
+    """Writes the page after a complete run, or checks it; returns what is wrong with it."""
+    if run.complete and not check:
+        write_page(run, path)
+        return ""
+    if not path.exists():
+        return ""
+    text = path.read_text("utf-8", errors="replace")
+    trouble = page.verify(text) or (page.stale(text, run, sabotages.load()) if run.complete else None)
+    return (
+        f"{PAGE} is not what this run found: {trouble}. Run `make prove` and commit what it writes.\n"
+        if trouble
+        else ""
+    )
 
 
 def _run(options: Options, made: Workspace) -> Run:

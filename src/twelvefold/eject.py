@@ -1,0 +1,58 @@
+"""`twelvefold eject`: the experiments become a part of the service, which then needs the template no more."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from importlib.metadata import PackageNotFoundError, requires
+from pathlib import Path
+
+from .prove import suite_version
+
+FOLDER = "twelvefold"
+SOURCE = re.compile(r"^TWELVEFOLD \?=.*$", re.MULTILINE)
+PROJECT = """\
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[project]
+name = "twelvefold"
+version = "{version}"
+description = "The experiments that prove the twelve factors, taken out of their template"
+requires-python = ">=3.11"
+dependencies = [
+{dependencies}
+]
+
+[project.scripts]
+twelvefold = "twelvefold.__main__:main"
+
+[tool.hatch.build.targets.wheel]
+packages = ["src/twelvefold"]
+"""
+
+
+def eject(project: Path) -> int:
+    """Copies this command into the folder `twelvefold` of a service, and has `make prove` take it from there."""
+    target, makefile = project / FOLDER, project / "Makefile"
+    if target.exists():
+        sys.stderr.write(f"{target} exists already: move it away first.\n")
+        return 2
+    if not makefile.is_file() or not SOURCE.search(makefile.read_text("utf-8")):
+        sys.stderr.write(f"{makefile} has no line that begins with TWELVEFOLD ?=: is this a service of the template?\n")
+        return 2
+    try:
+        listed = requires("twelvefold") or []
+    except PackageNotFoundError:
+        sys.stderr.write("Run it as an installed command, as `uvx --from ... twelvefold eject`.\n")
+        return 2
+    shutil.copytree(Path(__file__).parent, target / "src" / "twelvefold", ignore=shutil.ignore_patterns("__pycache__"))
+    dependencies = "\n".join(f'  "{one}",' for one in listed)
+    (target / "pyproject.toml").write_text(PROJECT.format(version=suite_version(), dependencies=dependencies))
+    makefile.write_text(SOURCE.sub(f"TWELVEFOLD ?= ./{FOLDER}", makefile.read_text("utf-8")), "utf-8")
+    sys.stdout.write(
+        f"The experiments are in {target}, and `make prove` takes them from there. Commit that, and it is done.\n"
+    )
+    return 0
