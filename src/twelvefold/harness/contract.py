@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 import shlex
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 FILE = "factors.toml"
+VARIABLE = re.compile(r"\$(?:\{(?P<name>\w+)(?::?-(?P<default>[^}]*))?\}|(?P<bare>[A-Za-z_]\w*))")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -192,9 +194,13 @@ class Contract(_Table):
     attested: dict[str, str] = {}
     """Who vouches for a claim that no machine can see, by the claim's number."""
 
-    def argv(self, process: str) -> list[str]:
-        """The command line of a process type."""
-        return shlex.split(self.processes[process])
+    def argv(self, process: str, environment: Mapping[str, str]) -> list[str]:
+        """The command line of a process type. As in a shell, `$PORT` and `${PORT:-8000}` stand for variables."""
+
+        def value(match: re.Match[str]) -> str:
+            return environment.get(match["name"] or match["bare"]) or match["default"] or ""
+
+        return [VARIABLE.sub(value, word) for word in shlex.split(self.processes[process])]
 
     @property
     def long_running(self) -> list[str]:

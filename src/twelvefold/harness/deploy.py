@@ -113,7 +113,8 @@ class Deploy:
         A variable that is None is not given. Raises Violation when it does not become ready.
         """
         environment, port = self.environment_of(process, variables)
-        handle = self.driver.start(self.contract.argv(process), environment, self.workspace.working_folder, prefix)
+        argv = self.contract.argv(process, environment)
+        handle = self.driver.start(argv, environment, self.workspace.working_folder, prefix)
         started = Process(process, handle, self.driver, port)
         self.processes.append(started)
         self.stack.callback(started.kill)
