@@ -46,6 +46,18 @@ def tags(session: nox.Session) -> None:
 
 
 @nox.session
+def sabotage(session: nox.Session) -> None:
+    """Plant every sabotage and write docs/sabotages.md; `-- --full --shard 1/4` asks all claims, in parts."""
+    session.run("python", "-m", "tests.sabotages.record", *session.posargs, env={"PYTHONPATH": "src"})
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Prove a healthy service 50 times, 20 of them on a busy machine, and write docs/soak.md."""
+    session.run("python", "-m", "tests.soak", *session.posargs, env={"PYTHONPATH": "src"})
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure the figures in docs/benchmarks.md and write that page."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}

@@ -1,0 +1,182 @@
+"""Plants all sabotages, keeps what became of each, and writes the page that shows it.
+
+    python -m tests.sabotages.record [--full] [--shard 1/4] [--at-once 3] [--service PATH] [WORD ...]
+
+What is kept for the sabotage and the suite as they are is not tried again: an interrupted run goes on where it was.
+`--full` asks every claim, not only the one that is meant and its neighbours. Words select sabotages by their name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from twelvefold.prove import suite_hash
+from twelvefold.results import FACTORS
+from twelvefold.sabotages import FILE as COUNTS
+
+from .. import copies
+from . import RED, Caught, Sabotage, all_sabotages, try_one, verdicts
+
+RECORD = Path(__file__).with_name("record.json")
+PAGE = copies.ROOT / "docs/sabotages.md"
+
+INTRODUCTION = """\
+Made by `nox -s sabotage`; not to be edited. Each row is a small change to a healthy service, made alone. The claim that
+it is meant for must turn red, and no other of those that were asked: its neighbours, which are claims on the same
+process type or resource, or all claims. *Red too* are claims that it breaks rightly as well."""
+
+Record = dict[str, dict[str, Any]]
+
+
+def key(sabotage: Sabotage, *, full: bool) -> str:
+    """Changes with the sabotage, with the suite, and with which claims are asked."""
+    text = f"{sabotage}{suite_hash()}{full}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def load() -> Record:
+    """What is kept, by the name of the sabotage."""
+    found: Record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    known = {sabotage.id for sabotage in all_sabotages()}
+    return {name: entry for name, entry in found.items() if name in known}
+
+
+def entry_of(caught: Caught, seconds: float, *, full: bool) -> dict[str, Any]:
+    """What is kept of one."""
+    return {
+        "key": key(caught.sabotage, full=full),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "caught": not caught.problem,
+        "problem": caught.problem,
+        "reason": caught.reasons.get(caught.sabotage.claim, ""),
+        "asked": "all" if full else sorted(caught.found),
+        "red": sorted(caught.red),
+        "seconds": round(seconds, 1),
+    }
+
+
+def save(record: Record) -> None:
+    """Writes the record, the counts that the scorecard shows, and the page."""
+    ordered = {sabotage.id: record[sabotage.id] for sabotage in all_sabotages() if sabotage.id in record}
+    RECORD.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n")
+    counts: dict[str, int] = {}
+    for sabotage in all_sabotages():
+        counts[sabotage.claim] = counts.get(sabotage.claim, 0) + bool(ordered.get(sabotage.id, {}).get("caught"))
+    newest = max((entry["date"] for entry in ordered.values()), default="")
+    COUNTS.write_text(json.dumps({"date": newest, "suite_hash": suite_hash(), "caught": counts}, indent=1) + "\n")
+    PAGE.write_text(page(ordered))
+
+
+def page(record: Record) -> str:
+    """The page for people."""
+    planted = all_sabotages()
+    caught = sum(bool(record.get(sabotage.id, {}).get("caught")) for sabotage in planted)
+    full = sum(record.get(sabotage.id, {}).get("asked") == "all" for sabotage in planted)
+    lines = [
+        "# Sabotages",
+        "",
+        INTRODUCTION,
+        "",
+        f"{caught} of {len(planted)} are caught by the claim that they are meant for, and by no unrelated one;"
+        f" for {full} of them all claims were asked.",
+    ]
+    for factor, title in FACTORS.items():
+        own = [sabotage for sabotage in planted if sabotage.claim.partition(".")[0] == factor]
+        if own:
+            lines += ["", f"## {factor} {title}", "", "| Claim | What was done | Caught | Asked | Red too | Date |"]
+            lines += ["| --- | --- | --- | --- | --- | --- |", *(_row(sabotage, record) for sabotage in own)]
+    return "\n".join(lines) + "\n"
+
+
+def _row(sabotage: Sabotage, record: Record) -> str:
+    entry = record.get(sabotage.id)
+    if entry is None:
+        return f"| {sabotage.claim} | {sabotage.name} | not tried | | | |"
+    asked = "all" if entry["asked"] == "all" else ", ".join(one for one in entry["asked"] if one != sabotage.claim)
+    others = ", ".join(one for one in entry["red"] if one != sabotage.claim)
+    result = "yes" if entry["caught"] else "**no**"
+    return f"| {sabotage.claim} | {sabotage.name} | {result} | {asked} | {others} | {entry['date']} |"
+
+
+@contextmanager
+def baseline(service: Path | None, *, cache: bool = True) -> Iterator[Path]:
+    """A healthy service, by default with all that can be sabotaged: a cache too."""
+    if service:
+        yield service.resolve()
+        return
+    with TemporaryDirectory(prefix="baseline-") as folder:
+        template = copies.clone_work_tree(Path(folder, "twelvefold"))
+        made = copies.generate_committed(template, Path(folder, "orders"), cache=cache, python=copies.default_python())
+        copies.make(made, "setup")
+        copies.commit(made, "Lock the packages")
+        yield made
+
+
+def check_baseline(service: Path, claims: Iterable[str]) -> None:
+    """Nothing that is to turn red may be red already, or not run at all."""
+    with TemporaryDirectory(prefix="evidence-") as folder:
+        found = verdicts(service, sorted(set(claims)), Path(folder))
+    assert not (red := [one for one, entry in found.items() if entry["verdict"] in RED]), (
+        f"red before any sabotage: {red}"
+    )
+
+
+def chosen(words: list[str], shard: str) -> list[Sabotage]:
+    """The sabotages whose name has one of the words, and of these the given part, as in 1/4."""
+    part, _, parts = shard.partition("/")
+    named = [one for one in all_sabotages() if not words or any(word in one.id for word in words)]
+    return [one for number, one in enumerate(named) if number % int(parts) == int(part) - 1]
+
+
+def main(arguments: list[str]) -> int:
+    """Returns 1 when one was not caught, or turned red what it should not."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("words", nargs="*")
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--shard", default="1/1")
+    parser.add_argument("--at-once", type=int, default=2)
+    parser.add_argument("--service", type=Path)
+    given = parser.parse_args(arguments)
+
+    record = load()
+    wanted = chosen(given.words, given.shard)
+    left = [one for one in wanted if record.get(one.id, {}).get("key") not in _good_keys(one, full=given.full)]
+    sys.stdout.write(f"{len(wanted) - len(left)} of {len(wanted)} are known already\n")
+    if left:
+        with baseline(given.service) as service, ThreadPoolExecutor(given.at_once) as pool:
+            check_baseline(service, [claim for one in left for claim in (one.claim, *one.neighbours)])
+            trying = [pool.submit(_timed, one, service, given.full) for one in left]
+            for done in as_completed(trying):
+                caught, seconds = done.result()
+                record[caught.sabotage.id] = entry_of(caught, seconds, full=given.full)
+                save(record)
+                told = caught.problem or caught.reasons[caught.sabotage.claim].splitlines()[0]
+                sys.stdout.write(f"{'NOT CAUGHT' if caught.problem else 'caught'}  {caught.sabotage.id}: {told}\n")
+                sys.stdout.flush()
+    save(record)
+    return 1 if any(not record[one.id]["caught"] for one in wanted) else 0
+
+
+def _good_keys(sabotage: Sabotage, *, full: bool) -> set[str]:
+    """What the record must hold for it: having asked all claims is good for the neighbours too."""
+    return {key(sabotage, full=True)} | (set() if full else {key(sabotage, full=False)})
+
+
+def _timed(sabotage: Sabotage, service: Path, full: bool) -> tuple[Caught, float]:
+    began = time.monotonic()
+    claims = sorted({claim for one in all_sabotages() for claim in (one.claim, *one.neighbours)}) if full else None
+    return try_one(sabotage, service, claims), time.monotonic() - began
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
