@@ -60,7 +60,7 @@ def unpacked(engine: Engine, image: str, folder: Path) -> Path:
     """The file system of an image, in a folder below `folder`."""
     root = folder / "root"
     root.mkdir(parents=True)
-    container = engine.docker("create", image).stdout.strip()
+    container = engine.docker("create", image).stdout.split()[-1]  # after what the engine warns of
     try:
         engine.docker("export", "--output", folder / "root.tar", container)
     finally:
