@@ -1,0 +1,171 @@
+"""`twelvefold prove`, seen from outside: what it says, what it writes, and what it leaves behind."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from . import copies
+
+SUBMITTED = {**os.environ, "PYTHONPATH": str(copies.ROOT / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+RED = ("fail", "error")
+
+
+def twelvefold(*arguments: object, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "twelvefold", *map(str, arguments)],
+        cwd=folder,
+        env=SUBMITTED | variables,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=600,
+        check=False,
+    )
+
+
+def evidence(service: Path) -> dict[str, dict[str, object]]:
+    found = json.loads((service / ".twelvefold/twelve-factor.json").read_text())
+    return {claim["id"]: claim for factor in found["factors"] for claim in factor["claims"]}
+
+
+@pytest.fixture
+def service(default_service: Path, tmp_path: Path) -> Path:
+    copies.git(tmp_path, "clone", "--quiet", default_service, "orders")
+    return tmp_path / "orders"
+
+
+@pytest.fixture
+def temporary(tmp_path: Path) -> Iterator[Path]:
+    """Where a run keeps what it makes; at the end nothing of it is there, and nothing runs in it."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    yield folder
+    assert list(folder.iterdir()) == []
+    assert copies.running_below(folder) == []
+
+
+# What is asked wrongly
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (None, "factors.toml"),
+        ("name = ", "factors.toml is no TOML"),
+        ("name = 'orders'\n[thing]\ncreate = 'notes'\nbody = {}\nread = 'GET /'", "thing.create: must be a method"),
+        ("name = 'orders'\n[webb]\n", "webb"),
+    ],
+)
+def test_a_contract_that_cannot_be_used_is_one_message(
+    tmp_path: Path, temporary: Path, text: str | None, told: str
+) -> None:
+    folder = tmp_path / "service"
+    folder.mkdir()
+    if text is not None:
+        (folder / "factors.toml").write_text(text)
+    run = twelvefold("prove", ".", folder=folder, TMPDIR=str(temporary))
+    assert run.returncode == 2
+    assert told in run.stderr
+    assert "Traceback" not in run.stderr
+    assert sorted(path.name for path in folder.iterdir()) == ([] if text is None else ["factors.toml"])
+
+
+def test_a_claim_that_there_is_not_is_refused(service: Path, temporary: Path) -> None:
+    run = twelvefold("prove", "--claim", "IX.99", folder=service, TMPDIR=str(temporary))
+    assert run.returncode == 2
+    assert "No claim is called IX.99" in run.stderr
+    assert copies.changed(service) == []
+    assert not (service / ".twelvefold").exists()
+
+
+# What is written
+
+
+def test_one_claim_leaves_evidence_and_no_page(service: Path, temporary: Path) -> None:
+    run = twelvefold("prove", "--claim", "IX.2,NOTES.1", folder=service, TMPDIR=str(temporary))
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "\x1b" not in run.stdout
+    assert {name: claim["verdict"] for name, claim in evidence(service).items()} == {"IX.2": "pass", "NOTES.1": "pass"}
+    assert (service / ".twelvefold/junit.xml").exists()
+    assert not (service / "TWELVE_FACTOR.md").exists()
+    assert copies.changed(service) == []
+
+
+def test_a_page_that_was_edited_by_hand_is_refused(service: Path, temporary: Path) -> None:
+    (service / "TWELVE_FACTOR.md").write_text("# 12 of 12 factors hold\n")
+    run = twelvefold("prove", "--claim", "VII.1", "--check", folder=service, TMPDIR=str(temporary))
+    assert run.returncode == 1
+    assert "TWELVE_FACTOR.md is not what this run found" in run.stderr
+
+
+def test_a_violation_is_told_with_what_was_seen(service: Path, temporary: Path) -> None:
+    file = service / "Procfile"
+    file.write_text(file.read_text().replace("web: orders web", "web: orders clock"))
+    run = twelvefold("prove", "--claim", "VII.1", folder=service, TMPDIR=str(temporary))
+    assert run.returncode == 1
+    claim = evidence(service)["VII.1"]
+    assert claim["verdict"] == "fail"
+    assert claim["reason"]
+
+
+# What is left behind
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_an_interrupted_run_leaves_nothing(service: Path, temporary: Path, number: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "twelvefold", "prove", "--claim", "IX"],
+        cwd=service,
+        env=SUBMITTED | {"TMPDIR": str(temporary)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not any("environment/bin/orders" in line for line in copies.running_below(temporary)):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline, "no process of the service was ever seen"
+        time.sleep(0.05)
+    process.send_signal(number)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 130
+    assert "Traceback" not in output
+    assert copies.changed(service) == []
+
+
+# As a team has it
+
+
+def test_make_prove_takes_the_suite_from_where_it_is_told(service: Path) -> None:
+    told = copies.make(service, "prove", "CLAIM=NOTES.1", env={"TWELVEFOLD": str(copies.ROOT)})
+    assert "NOTES.1" in told
+    assert evidence(service)["NOTES.1"]["verdict"] == "pass"
+
+
+def test_leaving_the_template_costs_one_commit(service: Path, tmp_path: Path) -> None:
+    eject = ("uv", "tool", "run", "--quiet", "--from", copies.ROOT, "twelvefold", "eject")
+    copies.run(*eject, cwd=service, env=copies.service_environment(None))
+    (service / ".copier-answers.yml").unlink()
+    copies.commit(service, "Leave the template")
+    copies.make(service, "prove", "CLAIM=NOTES.1")
+    assert evidence(service)["NOTES.1"]["verdict"] == "pass"
+    shutil.rmtree(service / "twelvefold")
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["fast", "all"])
+def test_a_new_service_is_green(service: Path, temporary: Path, *, fast: bool) -> None:
+    run = twelvefold("prove", *(["--fast"] if fast else []), folder=service, TMPDIR=str(temporary))
+    red = {name: claim["reason"] for name, claim in evidence(service).items() if claim["verdict"] in RED}
+    assert red == {}
+    assert run.returncode == 0
+    assert (service / "TWELVE_FACTOR.md").exists() is not fast
