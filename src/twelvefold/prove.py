@@ -20,13 +20,12 @@ from types import FrameType
 
 import pytest
 
-from . import sabotages
+from . import page, sabotages
 from .harness import plugin, workspace
 from .harness.contract import ContractError
 from .harness.processes import descendants
 from .harness.workspace import PreparationError, Workspace
 from .progress import Progress
-from .reports import page
 from .results import Claim, Result, Run, Verdict
 from .scorecard import write_evidence, write_page
 
