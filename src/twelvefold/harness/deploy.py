@@ -153,7 +153,7 @@ class Deploy:
         environment = {**filled(self.contract.config.given, folder=str(self.folder)), **self.variables}
         port = None
         name = self._port_variable(process)
-        if name:
+        if name and variables.get(name, "") is not None:
             given = variables.get(name)
             port = int(given) if given and given.isdigit() else free_port()
             environment[name] = str(port)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from typing import Any
+
+from .claim import Violation
 
 NO_ANSWER = OSError, HTTPException
 
@@ -38,10 +41,11 @@ def request(
     body: Any = None,
     headers: Mapping[str, str] | None = None,
     host: str = "127.0.0.1",
+    source: str = "",
     timeout: float = 10,
 ) -> Response:
-    """Asks once; raises one of NO_ANSWER when there is no answer in time."""
-    connection = HTTPConnection(host, port, timeout=timeout)
+    """Asks once, from the address `source` if there is one; raises one of NO_ANSWER when there is no answer in time."""
+    connection = HTTPConnection(host, port, timeout=timeout, source_address=(source, 0) if source else None)
     given = dict(headers or {})
     data = body
     if body is not None and not isinstance(body, bytes):
@@ -53,6 +57,15 @@ def request(
         return Response(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
     finally:
         connection.close()
+
+
+@contextmanager
+def answered(who: str) -> Iterator[None]:
+    """Takes a missing answer for a Violation, where one is owed."""
+    try:
+        yield
+    except NO_ANSWER as error:
+        raise Violation(f"expected {who} to answer, saw {type(error).__name__}: {error}") from None
 
 
 def pointer(document: Any, path: str) -> Any:
