@@ -1,0 +1,203 @@
+"""`twelvefold init` looks at services that Twelvefold did not generate, and drafts a factors.toml for each."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from twelvefold.draft import draft, init
+from twelvefold.harness import contract
+from twelvefold.harness.contract import Contract
+
+FOREIGN = Path(__file__).parent / "foreign"
+SERVICES = sorted(folder.name for folder in FOREIGN.iterdir() if folder.is_dir())
+
+
+def copied(service: str, folder: Path) -> Path:
+    """A foreign service as it was before its team had a factors.toml."""
+    copy = folder / service
+    shutil.copytree(FOREIGN / service, copy, ignore=shutil.ignore_patterns("factors.toml", "expected.toml"))
+    return copy
+
+
+def drafted(project: Path) -> Contract:
+    assert init(project) == 0
+    return contract.load(project)
+
+
+def drafted_from(files: dict[str, str], folder: Path) -> Contract:
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return drafted(folder)
+
+
+def test_the_flask_service_is_found_out(tmp_path: Path) -> None:
+    found = drafted(copied("flask", tmp_path))
+    assert found.processes == {"web": "gunicorn -c gunicorn.conf.py app:app", "worker": "python worker.py"}
+    assert {name: (one.kind, one.url) for name, one in found.resources.items()} == {"db": ("postgres", "DATABASE_URL")}
+    assert found.code.packages == ["app", "db", "log", "worker"]
+    assert found.config.secrets == ["DATABASE_URL"]
+    assert found.web
+    assert (found.web.port, found.web.live) == ("PORT", "/health")
+
+
+def test_the_django_service_is_found_out(tmp_path: Path) -> None:
+    found = drafted(copied("django", tmp_path))
+    assert found.processes["release"] == "python manage.py migrate --noinput"
+    assert found.argv("web", {"PORT": "5000"})[-1] == "0.0.0.0:5000"
+    assert {name: (one.kind, one.url) for name, one in found.resources.items()} == {
+        "database": ("postgres", "DATABASE_URL")
+    }
+    assert found.code.packages == found.code.folders == ["helpdesk", "tickets"]
+    assert found.code.settings == ["helpdesk/settings.py"]
+    assert found.config.secrets == ["DATABASE_URL", "SECRET_KEY"]
+    assert found.web
+    assert found.web.live == "/health/"
+
+
+def test_the_node_service_is_found_out(tmp_path: Path) -> None:
+    found = drafted(copied("node", tmp_path))
+    assert found.name == "kv"
+    assert found.processes == {"web": "node server.js"}
+    assert found.resources == {}
+    assert found.web
+    assert (found.web.contract, found.web.committed_contract) == ("/openapi.json", "openapi.json")
+    assert found.thing
+    assert (found.thing.create, found.thing.read) == ("POST /pairs", "GET /pairs/{id}")
+    assert found.thing.delete == "DELETE /pairs/{id}"
+    assert found.thing.body == {"key": "{marker}", "value": "{marker}"}
+    assert (found.thing.id, found.thing.status) == ("/key", 201)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_what_the_team_completed_agrees_with_the_draft(service: str, tmp_path: Path) -> None:
+    """What was found did not have to be mended."""
+    found, completed = drafted(copied(service, tmp_path)), contract.load(FOREIGN / service)
+    assert found.processes == completed.processes
+    assert found.resources == completed.resources
+    assert found.code.folders == completed.code.folders
+    assert found.config.secrets == completed.config.secrets
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_an_answered_question_needs_no_other_place(service: str, tmp_path: Path) -> None:
+    """Every line that is commented out is right where it stands: taking away its # keeps the file loadable."""
+    project = copied(service, tmp_path)
+    lines = draft(project).splitlines()
+    answers = [line.removeprefix("# ") if " = " in line or line.startswith("# [") else line for line in lines]
+    (project / contract.FILE).write_text("\n".join(answers).replace('"/..."', '"/metrics"'))
+    completed = contract.load(project)
+    assert completed.thing
+    assert completed.jobs
+    assert completed.admin
+    assert "NAME" in completed.resources
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_it_says_what_to_do_next(service: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = copied(service, tmp_path)
+    assert init(project) == 0
+    questions = (project / contract.FILE).read_text().count("\n# ? ")
+    assert f"answer its {questions} questions" in capsys.readouterr().out
+
+
+def test_a_file_that_exists_stays_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / contract.FILE).write_text("mine")
+    assert init(tmp_path) != 0
+    assert (tmp_path / contract.FILE).read_text() == "mine"
+    assert "exists and stays as it is" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("compose.yaml", "services: [a\n"),
+        ("package.json", "{"),
+        ("pyproject.toml", "[project"),
+        ("Procfile", "web: run 'it\n"),
+    ],
+)
+def test_a_broken_file_is_named_and_nothing_is_written(
+    name: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_text(text)
+    assert init(tmp_path) != 0
+    assert f"{name} cannot be read" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_folder_that_is_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert init(tmp_path / "nowhere") != 0
+    assert "is no folder" in capsys.readouterr().err
+
+
+def test_an_empty_folder_gets_questions_only(tmp_path: Path) -> None:
+    found = drafted(tmp_path)
+    assert found.processes == {}
+    assert found.resources == {}
+    assert found.web is None
+
+
+def test_a_command_for_a_shell_gets_one(tmp_path: Path) -> None:
+    found = drafted_from(
+        {"Procfile": "web: python migrate.py && exec python app.py\nworker: python worker.py\n"}, tmp_path
+    )
+    assert found.processes == {
+        "web": "sh -c 'python migrate.py && exec python app.py'",
+        "worker": "python worker.py",
+    }
+
+
+def test_entry_point_and_command_make_one_line(tmp_path: Path) -> None:
+    dockerfile = 'FROM python AS build\nCMD ["no"]\nFROM python\nENTRYPOINT ["shop"]\nCMD \\\n  ["web", "--fast"]\n'
+    compose = "services:\n  shop: {build: .}\n  jobs: {build: ., command: [worker]}\n  db: {image: 'postgres:18'}\n"
+    found = drafted_from({"Dockerfile": dockerfile, "compose.yaml": compose}, tmp_path)
+    assert found.processes == {"shop": "shop web --fast", "jobs": "shop worker"}
+
+
+def test_the_one_with_a_port_is_web(tmp_path: Path) -> None:
+    compose = "services:\n  shop: {build: ., command: shop, ports: ['80:80']}\n  jobs: {build: ., command: jobs}\n"
+    assert drafted_from({"compose.yaml": compose}, tmp_path).processes == {"web": "shop", "jobs": "jobs"}
+
+
+def test_backing_services_are_known_by_their_images(tmp_path: Path) -> None:
+    compose = """
+services:
+  web:
+    build: .
+    command: shop
+    environment:
+      - STORE=postgresql://shop@main:5432/shop
+      - SESSIONS=redis://sessions:6379/0
+      - BROKER_URL=amqp://rabbit
+  main: {image: "ghcr.io/postgis/postgis:18-3.6"}
+  sessions: {image: "valkey/valkey:9"}
+  rabbit: {image: "rabbitmq:4"}
+"""
+    found = drafted_from({"compose.yaml": compose}, tmp_path)
+    assert {name: (one.kind, one.url) for name, one in found.resources.items()} == {
+        "main": ("postgres", "STORE"),
+        "sessions": ("cache", "SESSIONS"),
+        "rabbit": ("other", "BROKER_URL"),
+    }
+
+
+def test_a_server_that_keeps_the_jobs_is_no_cache(tmp_path: Path) -> None:
+    found = drafted_from({"requirements.txt": "celery\nredis\n", "app.py": 'os.environ["REDIS_URL"]\n'}, tmp_path)
+    assert found.resources["redis"].kind == "other"
+    assert found.config.required == ["REDIS_URL"]
+
+
+def test_a_backing_service_without_a_variable_is_asked_for(tmp_path: Path) -> None:
+    found = drafted_from({"requirements.txt": "psycopg[binary]==3.3\n", "app.py": 'os.getenv("DB_HOST")\n'}, tmp_path)
+    assert found.resources == {}
+    assert "# ? Which variable holds the URL of postgres?" in (tmp_path / contract.FILE).read_text()
+
+
+def test_what_files_say_cannot_break_the_draft(tmp_path: Path) -> None:
+    hostile = 'a"b\\c # [x]\n\u2028\x7f{marker}'
+    entry = {"build": ".", "command": ["run", hostile], "environment": {hostile: "postgresql://db", "A_URL": hostile}}
+    compose = {"services": {hostile: entry, "db": {"image": "postgres"}}}
+    found = drafted_from({"compose.yaml": json.dumps(compose), "package.json": json.dumps({"name": hostile})}, tmp_path)
+    assert found.argv("web", {}) == ["run", hostile]
