@@ -1,0 +1,51 @@
+"""What a run leaves behind: the page that is committed, and a folder with the evidence."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from . import badge, evidence, page
+from .results import Run
+from .sabotages import Sabotages, load, proven
+
+
+def write_page(run: Run, path: Path, sabotages: Sabotages | None = None) -> bool:
+    """Writes TWELVE_FACTOR.md; returns whether it changed. A run of some claims never changes it."""
+    if not run.complete:
+        return False
+    text = page.render(run, load() if sabotages is None else sabotages)
+    if path.exists() and path.read_text(encoding="utf-8", errors="replace") == text:
+        return False
+    _write(path, text)
+    return True
+
+
+def write_evidence(run: Run, folder: Path, sabotages: Sabotages | None = None) -> None:
+    """Writes `twelve-factor.json`, `junit.xml`, `badge.json`, `badge.svg` and the logs into the run's folder."""
+    sabotages = load() if sabotages is None else sabotages
+    shown = proven(run, sabotages)
+    (folder / "logs").mkdir(parents=True, exist_ok=True)
+    for result in shown.results:
+        if name := evidence.log_name(result):
+            _write(folder / name, result.log)
+    _write(folder / "junit.xml", evidence.junit(shown))
+    _write(folder / "badge.json", _json(badge.endpoint(shown)))
+    _write(folder / "badge.svg", badge.svg(shown))
+    _write(folder / "twelve-factor.json", _json(evidence.document(shown, sabotages)))
+
+
+def _json(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    """Writes the file as a whole or not at all. What is no text, in what a process wrote, is written as an escape."""
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        half.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+        half.replace(path)
+    finally:
+        half.unlink(missing_ok=True)
