@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import subprocess
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 from . import tether
 from .claim import NotRun
@@ -19,6 +21,12 @@ SERVERS = {
     "redis": (("redis-server", "valkey-server"), "redis-server"),
     "valkey": (("valkey-server", "redis-server"), "valkey-server"),
     "memcached": (("memcached",), "memcached"),
+}
+
+# For each protocol a question that ends a request, and what its answer ends with.
+LAST_WORDS = {
+    "redis": (b"*2\r\n$4\r\nECHO\r\n$10\r\ntwelvefold\r\n", b"$10\r\ntwelvefold\r\n"),
+    "memcached": (b"mn\r\n", b"MN\r\n"),
 }
 
 
@@ -53,6 +61,43 @@ class Cache:
     def flush(self) -> None:
         """Forgets everything."""
         self.command("flush_all" if self.scheme == "memcached" else "FLUSHALL")
+
+    def exchange(self, request: bytes) -> bytes:
+        """Sends a whole request in the server's protocol; returns its whole answer."""
+        ask, end = LAST_WORDS["memcached" if self.scheme == "memcached" else "redis"]
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+            connection.sendall(request + ask)
+            answer = b""
+            while not answer.endswith(end) and (data := connection.recv(65536)):
+                answer += data
+            return answer.removesuffix(end)
+
+    def keys(self) -> list[bytes]:
+        """The names of everything that it holds."""
+        if self.scheme == "memcached":
+            listed = re.findall(rb"^key=(\S+)", self.exchange(b"lru_crawler metadump all\r\n"), re.MULTILINE)
+            return [unquote_to_bytes(name) for name in listed]
+        return re.findall(rb"\$\d+\r\n(.*?)\r\n", self.exchange(resp(b"KEYS", b"*")), re.DOTALL)
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Keeps a value under a name, whatever was there."""
+        if self.scheme == "memcached":
+            self.exchange(b"set %b 0 60 %d\r\n%b\r\n" % (key, len(value), value))
+        else:
+            self.exchange(resp(b"SET", key, value))
+
+    def hits(self) -> int:
+        """How often it had what it was asked for, by its own count."""
+        if self.scheme == "memcached":
+            found = re.search(rb"STAT get_hits (\d+)", self.exchange(b"stats\r\n"))
+        else:
+            found = re.search(rb"keyspace_hits:(\d+)", self.exchange(resp(b"INFO", b"stats")))
+        return int(found[1]) if found else 0
+
+
+def resp(*words: bytes) -> bytes:
+    """A command in Redis's protocol."""
+    return b"".join((b"*%d\r\n" % len(words), *(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)))
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+import secrets
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 from . import postgres
+from .claim import Violation
 from .processes import eventually
 
 AUDIT = "twelvefold_effects"
@@ -38,6 +40,20 @@ WAITING = """
     SELECT pid FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event_type = 'Lock' AND pid <> pg_backend_pid()
 """
+OPEN_SESSIONS = """
+    SELECT count(*) FROM pg_stat_activity WHERE datname = %(name)s AND backend_type = 'client backend'
+"""
+# A sequence keeps its count when the transaction is rolled back.
+FAIL = """
+    CREATE SEQUENCE twelvefold_failures;
+    CREATE FUNCTION twelvefold_fail() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+    BEGIN
+        PERFORM nextval('twelvefold_failures');
+        RAISE EXCEPTION 'this write was made to fail';
+    END $$;
+    CREATE TRIGGER twelvefold_fail BEFORE {events} ON {table} FOR EACH ROW EXECUTE FUNCTION twelvefold_fail();
+"""
+FAIL_NO_MORE = "DROP FUNCTION twelvefold_fail CASCADE; DROP SEQUENCE twelvefold_failures"
 SCHEMA = """
     SELECT table_schema, table_name, column_name, data_type, is_nullable, column_default
     FROM information_schema.columns WHERE table_schema NOT IN ('pg_catalog', 'information_schema')
@@ -64,6 +80,33 @@ class Server:
     def create(self, template: str = "template1") -> Database:
         """A new database, as a copy of another one to which nobody is connected."""
         return Database(postgres.create_database(self.url, f"claim_{next(_numbers)}", template=template))
+
+    def copy(self, database: Database) -> Database:
+        """A copy of a database under another name, for another user: of its URL only the server is the same.
+
+        Raises Violation when somebody is connected to it.
+        """
+        try:
+            copied = self.create(database.name)
+        except psycopg.errors.ObjectInUse as error:
+            raise Violation(f"expected nobody to be connected to a stopped deploy's database, saw: {error}") from None
+        user, password = f"{copied.name}_user", secrets.token_urlsafe(12)
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            create = sql.SQL("CREATE ROLE {} LOGIN SUPERUSER PASSWORD {}")
+            connection.execute(create.format(sql.Identifier(user), sql.Literal(password)))
+        host, port = self.address
+        return Database(urlsplit(copied.url)._replace(netloc=f"{user}:{password}@{host}:{port}").geturl())
+
+    def sessions(self, database: Database) -> int:
+        """How many sessions a database has had in all, once those that are ending have ended."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+
+            def read(query: str) -> int:
+                row = connection.execute(query, {"name": database.name}).fetchone()
+                return int(row[0]) if row else 0
+
+            eventually(lambda: not read(OPEN_SESSIONS), "the last sessions to end", 10)
+            return read("SELECT sessions FROM pg_stat_database WHERE datname = %(name)s")
 
     def drop(self, database: Database) -> None:
         """Removes a database and ends all its connections."""
@@ -151,6 +194,24 @@ class Database:
     def effects(self) -> dict[str, int]:
         """How often each row was written since `count_effects`, by its id."""
         return dict(self.rows(f"SELECT row_id, count(*) FROM {AUDIT} GROUP BY row_id"))
+
+    @contextmanager
+    def failing(self, table: str, events: str) -> Iterator[Callable[[], int]]:
+        """Makes writes to a table fail as long as the context lasts; it gives how many have failed so far."""
+        with self.connect() as connection:
+            connection.execute(sql.SQL(FAIL).format(events=sql.SQL(events), table=_table(table)))
+            count = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM twelvefold_failures"
+            try:
+                yield lambda: int(self.value(count))
+            finally:
+                connection.execute(FAIL_NO_MORE)
+
+    def holding(self, table: str, text: str) -> int:
+        """How many rows of a table hold a text, in whichever column."""
+        query = sql.SQL("SELECT count(*) FROM {} AS entry WHERE strpos(entry::text, {}) > 0")
+        with self.connect() as connection:
+            found = connection.execute(query.format(_table(table), sql.Literal(text))).fetchone()
+            return int(found[0]) if found else 0
 
     def slow_down(self, table: str, seconds: float, events: str = "UPDATE") -> None:
         """From now on, each row of the table takes so long to write."""

@@ -6,7 +6,7 @@ import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -296,6 +296,21 @@ class Deploys:
         )
         self.made.append(deploy)
         return deploy
+
+    def moved(self, deploy: Deploy) -> Deploy:
+        """The same deploy, stopped and attached to a copy of its database: nothing else of it is different."""
+        resource, server = deploy.contract.resource("postgres"), self._server()
+        database = server.copy(deploy.db)
+        self._stack.callback(server.drop, database)
+        assert resource is not None
+        variables = {**deploy.variables, resource.url: database.url}
+        new = replace(deploy, database=database, variables=variables, processes=[], proxies={})
+        self.made.append(new)
+        return new
+
+    def sessions(self, deploy: Deploy) -> int:
+        """How many sessions the database of a deploy has had in all."""
+        return self._server().sessions(deploy.db)
 
     def close(self) -> None:
         """Ends everything."""
