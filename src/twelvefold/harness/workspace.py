@@ -192,8 +192,8 @@ def _install(project: Path, source: Path, environment: Path) -> tuple[str, str]:
         return _uv_sync(project, source, environment)
     if (source / "requirements.txt").exists():
         _run(["uv", "venv", "--quiet", str(environment)], source, {})
-        into = {"VIRTUAL_ENV": str(environment)}
-        _run(["uv", "pip", "install", "--quiet", "--requirement", "requirements.txt"], source, into)
+        into = ["--python", str(environment / "bin" / "python")]  # UV_PYTHON would win over VIRTUAL_ENV
+        _run(["uv", "pip", "install", "--quiet", *into, "--requirement", "requirements.txt"], source, {})
         return "unlocked", ""
     return "none", ""
 
