@@ -161,7 +161,9 @@ def _run(options: Options, made: Workspace) -> Run:
             machine=machine(),
             results=sorted(controller.results, key=lambda result: result.claim.order),
             complete=not options.claims and not options.fast,
+            repeat=_how_to_repeat(made.project),
         )
+        run = sabotages.proven(run, sabotages.load())
         progress.finish(run)
     return run
 
@@ -191,6 +193,13 @@ def _pytest(options: Options, made: Workspace, plugin_: object, *arguments: str)
         *arguments,
     ]
     return int(pytest.main(words, plugins=[plugin_]))
+
+
+def _how_to_repeat(project: Path) -> str:
+    """The command that runs one claim again: a service of the template has a Makefile for it."""
+    makefile = project / "Makefile"
+    made_here = makefile.is_file() and "\nprove:" in makefile.read_text("utf-8", errors="replace")
+    return "make prove CLAIM={id}" if made_here else "twelvefold prove --claim {id}"
 
 
 def suite_version() -> str:
@@ -256,8 +265,15 @@ def _ended_in_order() -> Iterator[None]:
 
 @contextmanager
 def _temporary_folder() -> Iterator[Path]:
+    """A folder of this run, in which other programs too leave what they leave; it is removed at the end."""
     folder = Path(tempfile.mkdtemp(prefix="twelvefold-"))
+    temporary = folder / "tmp"
+    temporary.mkdir()
+    before, os.environ["TMPDIR"] = os.environ.get("TMPDIR"), str(temporary)
     try:
         yield folder
     finally:
+        os.environ.pop("TMPDIR")
+        if before is not None:
+            os.environ["TMPDIR"] = before
         shutil.rmtree(folder, ignore_errors=True)
