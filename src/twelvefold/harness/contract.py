@@ -95,6 +95,8 @@ class Web(_Table):
     """Where the OpenAPI document is served."""
     committed_contract: str | None = None
     """The file that holds it in the repository."""
+    undocumented: list[Path_] = []
+    """What is served beside the document on purpose, such as the page that shows it to people."""
     public_url: Variable | None = None
     """The variable of the address under which clients reach the service."""
     drain: Variable | None = None
@@ -143,6 +145,15 @@ class Jobs(_Table):
     """Variables with which the jobs of a killed worker start again within 5 seconds."""
 
 
+class Telemetry(_Table):
+    """Traces, sent by OTLP over HTTP."""
+
+    endpoint: Variable = "OTEL_EXPORTER_OTLP_ENDPOINT"
+    """The variable of the collector's address."""
+    given: dict[Variable, str] = {}
+    """Variables with which every trace is kept, and sent soon."""
+
+
 class Clock(_Table):
     """The process type that makes periodic jobs."""
 
@@ -189,6 +200,7 @@ class Contract(_Table):
     thing: Thing | None = None
     jobs: Jobs | None = None
     clock: Clock | None = None
+    telemetry: Telemetry | None = None
     admin: Admin | None = None
     resources: dict[str, Resource] = {}
     attested: dict[str, str] = {}
