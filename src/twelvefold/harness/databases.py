@@ -145,7 +145,7 @@ class Database:
         """Asks the database; for a statement without an answer there are no rows."""
         with self.connect() as connection:
             cursor = connection.execute(query, values)
-            return cursor.fetchall() if cursor.description else []
+            return [] if cursor.description is None else cursor.fetchall()  # a row may have no columns
 
     def value(self, query: str, values: Mapping[str, object] | None = None) -> Any:
         """The first field of the first row; None when there is none."""
