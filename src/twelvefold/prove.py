@@ -26,7 +26,7 @@ from .harness.contract import ContractError
 from .harness.processes import descendants
 from .harness.workspace import PreparationError, Workspace
 from .progress import Progress
-from .results import Claim, Result, Run, Verdict
+from .results import FACTORS, Claim, Result, Run, Verdict
 from .scorecard import write_evidence, write_page
 
 CLAIMS = Path(__file__).parent / "claims"
@@ -180,12 +180,11 @@ def collect(options: Options, made: Workspace) -> dict[str, Claim]:
 
 
 def _pytest(options: Options, made: Workspace, plugin_: object, *arguments: str) -> int:
-    own = made.source / OWN_CLAIMS
     folder = made.folder / "pytest"
     folder.mkdir(exist_ok=True)
     (folder / "pytest.ini").write_text("[pytest]\npython_files = factor_*.py claim_*.py\n")
     words = [
-        *(str(place) for place in (CLAIMS, own) if place.is_dir()),
+        *map(str, _places(options, made)),
         *("-p", plugin.__name__, "-p", "no:cacheprovider", "-p", "no:terminal", "-p", "no:schemathesis"),
         *("-c", str(folder / "pytest.ini"), "--rootdir", str(folder), "--basetemp", str(folder / "tmp")),
         *("--import-mode", "importlib", "--claims", options.claims),
@@ -193,6 +192,17 @@ def _pytest(options: Options, made: Workspace, plugin_: object, *arguments: str)
         *arguments,
     ]
     return int(pytest.main(words, plugins=[plugin_]))
+
+
+def _places(options: Options, made: Workspace) -> list[Path]:
+    """Where the claims that are asked for are: only those files are read."""
+    own = made.source / OWN_CLAIMS
+    asked = {word.strip().upper().partition(".")[0] for word in options.claims.split(",") if word.strip()}
+    if not asked:
+        return [place for place in (CLAIMS, own) if place.is_dir()]
+    numbers = [number for number, factor in enumerate(FACTORS, 1) if factor in asked]
+    files = [file for number in numbers for file in sorted(CLAIMS.glob(f"factor_{number:02}_*.py"))]
+    return [*files, *([own] if own.is_dir() and asked - FACTORS.keys() else [])] or [CLAIMS]
 
 
 def _how_to_repeat(project: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -114,7 +115,7 @@ class Deploy:
         """
         environment, port = self.environment_of(process, variables)
         argv = self.contract.argv(process, environment)
-        handle = self.driver.start(argv, environment, self.workspace.working_folder, prefix)
+        handle = self.driver.start(argv, environment, self.working_folder(), prefix)
         started = Process(process, handle, self.driver, port)
         self.processes.append(started)
         self.stack.callback(started.kill)
@@ -142,7 +143,7 @@ class Deploy:
             return self.start(command, ready=False, prefix=prefix, **variables)
         argv = shlex.split(command) if isinstance(command, str) else list(command)
         environment, _ = self.environment_of("", variables)
-        handle = self.driver.start(argv, environment, self.workspace.working_folder, prefix)
+        handle = self.driver.start(argv, environment, self.working_folder(), prefix)
         started = Process(argv[0], handle, self.driver, None)
         self.processes.append(started)
         self.stack.callback(started.kill)
@@ -187,12 +188,27 @@ class Deploy:
             )
         expect(process.alive, f"{process.type} to keep running", process.tail())
 
+    def working_folder(self) -> Path:
+        """Where the next process starts: a folder that no other one has, as two machines have none in common.
+
+        It is empty where the service is installed, and holds a copy of the code where it is not.
+        """
+        folder = self.folder / f"process-{len(self.processes)}"
+        if self.workspace.is_package:
+            folder.mkdir()
+        else:
+            shutil.copytree(self.workspace.source, folder, symlinks=True, ignore=shutil.ignore_patterns(".git"))
+        return folder
+
     # What clients do
 
     def create(self, web: Process, **options: Any) -> Made:
         """Creates a thing over HTTP; raises Violation unless the answer is what it should be."""
         marker, email = unique_marker(), unique_email()
-        response = self.attempt(web, marker, email, **options)
+        try:
+            response = self.attempt(web, marker, email, **options)
+        except http.NO_ANSWER as error:
+            raise Violation(f"expected {self.thing.status} from {self.thing.create}, saw no answer: {error}") from None
         expect(response.status == self.thing.status, f"{self.thing.status} from {self.thing.create}", _shown(response))
         return Made(self.id_in(response), marker, email, response)
 
@@ -215,9 +231,9 @@ class Deploy:
         method, _, path = self.thing.read.partition(" ")
         return web.ask(method, path.replace("{id}", identifier), **options)
 
-    def marker_of(self, web: Process, made: Made | str) -> str | None:
+    def marker_of(self, web: Process, made: Made | str, **options: Any) -> str | None:
         """What a thing's answer holds where the marker is; None when there is no such thing."""
-        response = self.read(web, made)
+        response = self.read(web, made, **options)
         if response.status == 404:
             return None
         expect(response.status == 200, f"200 from {self.thing.read}", _shown(response))
@@ -255,6 +271,14 @@ class Deploy:
             self.variables[resource.url] = self.db.at(proxy.port)
         self.proxies[kind] = proxy
         return proxy
+
+    def own_proxy(self) -> tuple[Proxy, dict[str, str]]:
+        """One more proxy to the database, and the variable with which a process goes through it."""
+        resource = self.contract.resource("postgres")
+        if resource is None:
+            raise NotApplicable("no postgres is attached to the service")
+        proxy = self.stack.enter_context(Proxy(*_address(self.db.url)))
+        return proxy, {resource.url: self.db.at(proxy.port)}
 
     def with_cache(self, scheme: str | None = None) -> Cache:
         """Attaches a private cache, unless there is one; raises NotApplicable where the service has no place for it."""

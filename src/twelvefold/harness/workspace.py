@@ -72,11 +72,6 @@ class Workspace:
         return os.pathsep.join((str(self.environment / "bin"), os.defpath.lstrip(":")))
 
     @property
-    def working_folder(self) -> Path:
-        """Where the service's processes start: outside its code where that is installed, else in a copy of it."""
-        return self.source if self.installed == "none" or not self.is_package else self.folder / "elsewhere"
-
-    @property
     def is_package(self) -> bool:
         """Whether the service is installed as a package, and so is independent of its checkout."""
         return (self.source / "uv.lock").exists() or self.installed == "in place"
@@ -93,7 +88,6 @@ def prepare(project: Path, folder: Path, *, driver: str = "process", image: str 
     contract.load(project)
     source = folder / "source"
     commit, changed = _clone(project, source)
-    (folder / "elsewhere").mkdir()
     installed, trouble = _install(project, source, folder / "environment")
     workspace = Workspace(folder.name, project, folder, commit, changed, driver, image, installed, trouble)
     values = {**asdict(workspace), "project": str(project), "folder": str(folder)}
