@@ -228,6 +228,16 @@ def _stat(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
 
 
+def children(pid: int) -> list[int]:
+    """The processes that a process has started itself, and that are still there."""
+    found = []
+    for other in pids():
+        with suppress(OSError):
+            if int(_stat(other)[1]) == pid:
+                found.append(other)
+    return found
+
+
 def descendants(pid: int) -> list[int]:
     """The children of a process, their children, and so on."""
     parents: dict[int, list[int]] = {}

@@ -9,12 +9,13 @@ import struct
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
-from .claim import HarnessError
+from .claim import HarnessError, NotRun
 
 # As /proc/net/tcp and its like number them (include/net/tcp_states.h), and /proc/net/unix (include/uapi/linux/net.h).
-LISTEN, UNCONNECTED = "0A", "07"
+ESTABLISHED, UNCONNECTED, LISTEN = "01", "07", "0A"
 ACCEPTS, DATAGRAM = 0x10000, 2
 EVERY_ADDRESS = "0.0.0.0", "::"
 
@@ -36,23 +37,32 @@ class Listener:
         place = f"{self.address} port {self.port}" if self.port else self.address
         return f"{self.protocol} {place} of {', '.join(map(name_of, self.owners))}"
 
+    def __repr__(self) -> str:
+        return str(self)
+
 
 def listeners(pids: Iterable[int]) -> list[Listener]:
-    """The sockets on which these processes wait for others, each once; raises HarnessError where they cannot be seen."""
-    owners: dict[str, set[int]] = {}
-    tables: dict[str, int] = {}  # one process for each network that they are in
-    for pid in pids:
-        with suppress(FileNotFoundError, ProcessLookupError):
-            for inode in _sockets(pid):
-                owners.setdefault(inode, set()).add(pid)
-            tables[os.readlink(f"/proc/{pid}/ns/net")] = pid
+    """The sockets on which these processes wait for others, each once; raises NotRun where they cannot be seen."""
+    owners, networks = _held(pids)
     found = set()
-    for pid in tables.values():
+    for pid in networks:
         with suppress(FileNotFoundError, ProcessLookupError):
-            for inode, *what in _waiting(pid):
+            for inode, protocol, address, port in _waiting(pid):
                 if inode in owners:
-                    found.add(Listener(*what, tuple(sorted(owners[inode]))))
+                    found.add(Listener(protocol, address, port, tuple(sorted(owners[inode]))))
     return sorted(found)
+
+
+def connections(pids: Iterable[int]) -> set[tuple[str, int]]:
+    """The addresses and ports of those to whom these processes are connected over TCP."""
+    owners, networks = _held(pids)
+    found = set()
+    for pid, protocol in product(networks, ("tcp", "tcp6")):
+        for fields in _table(pid, protocol):
+            if fields[3] == ESTABLISHED and fields[9] in owners:
+                address, _, port = fields[2].partition(":")
+                found.add((_address(address), int(port, 16)))
+    return found
 
 
 def relatives(pids: Iterable[int], marks: Iterable[str]) -> list[int]:
@@ -92,9 +102,21 @@ def free_port_between(lowest: int, highest: int) -> int:
     for _ in range(1000):
         port = lowest + int.from_bytes(os.urandom(4)) % (highest - lowest + 1)
         with socket.socket() as probe, suppress(OSError):
-            probe.bind(("0.0.0.0", port))  # noqa: S104  the service will do so too
+            probe.bind(("0.0.0.0", port))  # as the service will
             return port
     raise HarnessError(f"no port between {lowest} and {highest} is free")
+
+
+def _held(pids: Iterable[int]) -> tuple[dict[str, set[int]], list[int]]:
+    """Who holds which socket, by its inode; and one process for each network that they are in."""
+    owners: dict[str, set[int]] = {}
+    networks: dict[str, int] = {}
+    for pid in pids:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            for inode in _sockets(pid):
+                owners.setdefault(inode, set()).add(pid)
+            networks[os.readlink(f"/proc/{pid}/ns/net")] = pid
+    return owners, list(networks.values())
 
 
 def _sockets(pid: int) -> Iterator[str]:
@@ -103,7 +125,7 @@ def _sockets(pid: int) -> Iterator[str]:
     try:
         descriptors = os.listdir(folder)
     except PermissionError:
-        raise HarnessError(f"the sockets of process {pid} are seen by its own user and by root alone") from None
+        raise NotRun("the sockets of a container are seen by root alone: run it as root") from None
     for descriptor in descriptors:
         with suppress(OSError):
             target = os.readlink(f"{folder}/{descriptor}")
@@ -114,16 +136,21 @@ def _sockets(pid: int) -> Iterator[str]:
 def _waiting(pid: int) -> Iterator[tuple[str, str, str, int]]:
     """The inode, protocol, address and port of every socket that waits for others, in the network of a process."""
     for protocol, state in (("tcp", LISTEN), ("tcp6", LISTEN), ("udp", UNCONNECTED), ("udp6", UNCONNECTED)):
-        with suppress(FileNotFoundError):  # a kernel without IPv6
-            for line in Path(f"/proc/{pid}/net/{protocol}").read_text().splitlines()[1:]:
-                fields = line.split()
-                address, _, port = fields[1].partition(":")
-                if fields[3] == state and int(port, 16):
-                    yield fields[9], protocol[:3], _address(address), int(port, 16)
+        for fields in _table(pid, protocol):
+            address, _, port = fields[1].partition(":")
+            if fields[3] == state and int(port, 16):
+                yield fields[9], protocol[:3], _address(address), int(port, 16)
     for line in Path(f"/proc/{pid}/net/unix").read_text(errors="replace").splitlines()[1:]:
         _, _, _, flags, kind, _, inode, *path = line.split(maxsplit=7)
         if int(flags, 16) & ACCEPTS or (int(kind, 16) == DATAGRAM and path):
             yield inode, "unix", path[0] if path else "(no name)", 0
+
+
+def _table(pid: int, protocol: str) -> list[list[str]]:
+    """The fields of each line of a table of sockets; none on a kernel that lacks the protocol."""
+    with suppress(OSError):
+        return [line.split() for line in Path(f"/proc/{pid}/net/{protocol}").read_text().splitlines()[1:]]
+    return []
 
 
 def _address(digits: str) -> str:

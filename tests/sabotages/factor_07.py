@@ -1,0 +1,116 @@
+"""Sabotages of factor VII, port binding."""
+
+from . import Edit, Sabotage
+
+SERVER = "src/orders/web/server.py"
+LISTENER = "listener = socket.create_server((settings.host, settings.port), family=family)"
+FAILED = """        log.critical("web cannot listen: change HOST or PORT", **address, reason=str(error))
+        return 1
+"""
+LOCATION = 'response.headers["Location"] = link(request, f"/notes/{note.id}")'
+
+# A second program, which leaves its family and serves whatever lies in its folder.
+FILES = """
+    import subprocess
+    import sys
+
+    files = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "--directory", "/var/empty", "0"]
+    script = f"import subprocess; subprocess.Popen({files!r}, start_new_session=True)"
+    subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+"""
+
+SABOTAGES = [
+    Sabotage(
+        "VII.1",
+        "listens on 8000, whatever PORT says",
+        (Edit(SERVER, LISTENER, "listener = socket.create_server((settings.host, 8000), family=family)"),),
+        neighbours=("XII.2", "XII.3"),
+        also=("XII.2",),
+    ),
+    Sabotage(
+        "VII.1",
+        "listens on the loopback interface alone",
+        (Edit("src/orders/settings.py", 'host: str = Field("0.0.0.0",', 'host: str = Field("127.0.0.1",'),),
+        neighbours=("VII.2", "VII.3", "IX.2"),
+    ),
+    Sabotage(
+        "VII.1",
+        "takes another port when its own is taken",
+        (
+            Edit(
+                SERVER,
+                FAILED,
+                '        log.warning("another port", **address, reason=str(error))\n'
+                "        listener = socket.create_server((settings.host, 0), family=family)\n",
+            ),
+        ),
+        neighbours=("VII.2", "VII.3", "IX.2"),
+    ),
+    Sabotage(
+        "VII.2",
+        "opens a port to debug the worker",
+        (
+            Edit(
+                "src/orders/process.py",
+                '        log.info("started")\n',
+                '        log.info("started")\n'
+                '        await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)\n',
+            ),
+        ),
+        neighbours=("VII.1", "VIII.1", "IX.3"),
+    ),
+    Sabotage(
+        "VII.2",
+        "opens a Unix socket with the first request",
+        (
+            Edit(
+                "src/orders/web/context.py",
+                '    """The address of `path`',
+                "    import socket\n\n"
+                '    if not hasattr(request.app.state, "console"):\n'
+                "        request.app.state.console = socket.socket(socket.AF_UNIX)\n"
+                '        request.app.state.console.bind("\\0console-%d" % id(request.app))\n'
+                "        request.app.state.console.listen()\n"
+                '    """The address of `path`',
+            ),
+        ),
+        neighbours=("VII.1", "VII.3", "IX.2"),
+    ),
+    Sabotage(
+        "VII.2",
+        "starts a web server beside web, out of its family",
+        (Edit(SERVER, "    lifecycle = Lifecycle()\n", f"    lifecycle = Lifecycle()\n{FILES}"),),
+        neighbours=("VII.1", "VII.3", "XII.3"),
+        also=("VIII.4", "IX.2", "II.3"),
+    ),
+    Sabotage(
+        "VII.3",
+        "has localhost:8000 in the Location",
+        (
+            Edit(
+                "src/orders/notes/routes.py",
+                LOCATION,
+                'response.headers["Location"] = f"http://localhost:8000/notes/{note.id}"',
+            ),
+        ),
+        neighbours=("VII.1", "VII.2", "IX.2"),
+    ),
+    Sabotage(
+        "VII.3",
+        "builds the Location from the Host of the request",
+        (
+            Edit(
+                "src/orders/notes/routes.py",
+                LOCATION,
+                'response.headers["Location"] = f"{request.base_url}notes/{note.id}"',
+            ),
+        ),
+        neighbours=("VII.1", "VII.2", "IX.2"),
+    ),
+    Sabotage(
+        "VII.3",
+        "redirects to the host that the client claims",
+        (Edit("src/orders/web/app.py", "redirect_slashes=False,", "redirect_slashes=True,"),),
+        neighbours=("VII.1", "VII.2", "XIII.3"),
+    ),
+]
