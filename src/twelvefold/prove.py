@@ -171,7 +171,8 @@ def _run(options: Options, made: Workspace) -> Run:
 def collect(options: Options, made: Workspace) -> dict[str, Claim]:
     """The claims that the options ask for, by the name of their experiment; raises NothingProved without any."""
     collector = Collector()
-    _pytest(options, made, collector, "--collect-only")
+    if _places(options, made):  # without a place, pytest would look where it was started
+        _pytest(options, made, collector, "--collect-only")
     if collector.trouble:
         raise NothingProved("\n".join(collector.trouble))
     if not collector.claims:
@@ -202,7 +203,7 @@ def _places(options: Options, made: Workspace) -> list[Path]:
         return [place for place in (CLAIMS, own) if place.is_dir()]
     numbers = [number for number, factor in enumerate(FACTORS, 1) if factor in asked]
     files = [file for number in numbers for file in sorted(CLAIMS.glob(f"factor_{number:02}_*.py"))]
-    return [*files, *([own] if own.is_dir() and asked - FACTORS.keys() else [])] or [CLAIMS]
+    return [*files, *([own] if own.is_dir() and asked - FACTORS.keys() else [])]
 
 
 def _how_to_repeat(project: Path) -> str:
