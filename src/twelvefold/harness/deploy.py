@@ -353,7 +353,9 @@ def released_template(workspace: Workspace, driver: Driver, server: Server, fold
             with ExitStack() as stack:
                 resource = workspace.contract.resource("postgres")
                 variables = {resource.url: database.url} if resource else {}
-                deploy = Deploy(workspace, driver, database, folder, stack, variables)
+                own = folder / "release"
+                own.mkdir()
+                deploy = Deploy(workspace, driver, database, own, stack, variables)
                 finished = deploy.run("release")
                 expect(finished.code == 0, "release to exit 0", f"{finished.code}: {finished.process.tail()}")
         _templates[key] = database.name
