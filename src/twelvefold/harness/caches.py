@@ -6,9 +6,10 @@ import re
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
@@ -37,6 +38,7 @@ class Cache:
     scheme: str
     port: int
     pid: int
+    program: str
 
     @property
     def url(self) -> str:
@@ -72,19 +74,18 @@ class Cache:
                 answer += data
             return answer.removesuffix(end)
 
-    def keys(self) -> list[bytes]:
+    def names(self) -> list[bytes]:
         """The names of everything that it holds."""
         if self.scheme == "memcached":
             listed = re.findall(rb"^key=(\S+)", self.exchange(b"lru_crawler metadump all\r\n"), re.MULTILINE)
             return [unquote_to_bytes(name) for name in listed]
         return re.findall(rb"\$\d+\r\n(.*?)\r\n", self.exchange(resp(b"KEYS", b"*")), re.DOTALL)
 
-    def put(self, key: bytes, value: bytes) -> None:
-        """Keeps a value under a name, whatever was there."""
+    def keeping(self, key: bytes, value: bytes) -> bytes:
+        """The request to keep a value under a name, whatever is there."""
         if self.scheme == "memcached":
-            self.exchange(b"set %b 0 60 %d\r\n%b\r\n" % (key, len(value), value))
-        else:
-            self.exchange(resp(b"SET", key, value))
+            return b"set %b 0 60 %d\r\n%b\r\n" % (key, len(value), value)
+        return resp(b"SET", key, value)
 
     def hits(self) -> int:
         """How often it had what it was asked for, by its own count."""
@@ -93,6 +94,41 @@ class Cache:
         else:
             found = re.search(rb"keyspace_hits:(\d+)", self.exchange(resp(b"INFO", b"stats")))
         return int(found[1]) if found else 0
+
+
+GARBAGE = {
+    "holds garbage": b"garbage",
+    "holds nothing under its keys": b"",
+    "holds JSON of another shape": b"{}",
+    "holds null": b"null",
+    "holds half a JSON": b'{"id": "',
+    "holds half a pickle": b"\x80\x04\x95\xff",
+}
+
+
+def ways_to_spoil(cache: Cache) -> Iterator[tuple[str, Callable[[], object]]]:
+    """What may become of a cache that is still there, and how: all that is in it is spoilt, or nothing fits in."""
+
+    def spoil(request: Callable[[bytes], bytes]) -> None:
+        for key in cache.names():
+            cache.exchange(request(key))
+
+    for name, value in GARBAGE.items():
+        yield name, partial(spoil, partial(cache.keeping, value=value))
+    if cache.scheme != "memcached":
+        yield "holds values of another kind", partial(spoil, _list)
+        yield "is full", lambda: cache.exchange(resp(b"CONFIG", b"SET", b"maxmemory", b"1"))
+
+
+def mend(cache: Cache) -> None:
+    """Makes room again in a full cache, and empties it."""
+    if cache.scheme != "memcached":
+        cache.exchange(resp(b"CONFIG", b"SET", b"maxmemory", b"0"))
+    cache.flush()
+
+
+def _list(key: bytes) -> bytes:
+    return resp(b"DEL", key) + resp(b"RPUSH", key, b"one")
 
 
 def resp(*words: bytes) -> bytes:
@@ -111,7 +147,7 @@ def server(scheme: str, folder: Path) -> Iterator[Cache]:
     process = tether.spawn(_argv(program, port), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         eventually(lambda: _listens(port), f"{program} to listen", 10)
-        yield Cache(scheme, port, process.pid)
+        yield Cache(scheme, port, process.pid, Path(program).name)
     finally:
         process.kill()
         process.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -193,11 +194,10 @@ class Deploy:
 
         It is empty where the service is installed, and holds a copy of the code where it is not.
         """
-        folder = self.folder / f"process-{len(self.processes)}"
-        if self.workspace.is_package:
-            folder.mkdir()
-        else:
-            shutil.copytree(self.workspace.source, folder, symlinks=True, ignore=shutil.ignore_patterns(".git"))
+        folder = Path(tempfile.mkdtemp(prefix="process-", dir=self.folder))
+        if not self.workspace.is_package:
+            ignored = shutil.ignore_patterns(".git")
+            shutil.copytree(self.workspace.source, folder, symlinks=True, ignore=ignored, dirs_exist_ok=True)
         return folder
 
     # What clients do
