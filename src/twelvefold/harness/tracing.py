@@ -84,9 +84,10 @@ class Trace:
     prefix: tuple[str, ...]
     """What stands before its command line."""
 
-    def wait(self) -> None:
+    def wait(self, pid: int) -> None:
         """Waits until the program, which has ended, is recorded to its end."""
-        eventually(lambda: re.search(r"\+\+\+ (exited|killed)[^\n]*\n\Z", self._text()), "the trace to end", 10)
+        ending = re.compile(rf"^{pid} +\+\+\+ (exited|killed)", re.MULTILINE)
+        eventually(lambda: ending.search(self._text()), "the trace to end", 10)
 
     def calls(self) -> list[Call]:
         """All calls so far, with those in one piece that others have interrupted."""

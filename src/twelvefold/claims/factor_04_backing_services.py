@@ -1,0 +1,235 @@
+"""IV. Backing services: attached resources, each at one URL, that may move, be swapped, or be away for a while."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+
+from ..harness import caches, outage, suite
+from ..harness.attached import Attached
+from ..harness.claim import NotApplicable, NotRun, Observations, claim, expect, need
+from ..harness.deploy import Deploy, Deploys
+from ..harness.ledger import Ledger, Staleness, allowed_age
+from ..harness.processes import END_SECONDS, eventually
+from ..harness.usage import Usage
+
+NOTICED_SECONDS = 2.0
+OUTAGE_SECONDS = 10.0
+RETURNED_SECONDS = 5.0
+WATCHED_SECONDS = 10.0
+SLOW_SECONDS = 5.0  # what still counts as an answer while the cache is away
+
+
+@claim(
+    "IV.1",
+    "A database is attached and detached by its URL alone",
+    threshold="all process types use the copy; 0 connections to the original",
+    seconds=12,
+)
+def a_database_is_swapped_by_its_url(deploy: Deploy, deploys: Deploys, observe: Observations) -> None:
+    table, jobs, clock = need(deploy.thing.table, "[thing] table"), deploy.contract.jobs, deploy.contract.clock
+    expected = {"release"} if deploy.db.has(table) else set()  # since nothing else has run yet
+    expected |= {clock.process} if clock and clock.jobs else set()
+    original = Attached(deploy)
+    original.start_all()
+    first = deploy.create(original.web)
+    if jobs:
+        eventually(lambda: deploy.done(first), "the job to be done in the original", END_SECONDS)
+    original.run_one_off()
+    original.end_all_but_web()
+    second = deploy.create(original.web)
+    original.end_all()
+
+    copy = Attached(deploys.moved(deploy))
+    sessions, connections = deploys.sessions(deploy), original.connections
+    copy.release()
+    copy.start_all()
+    copy.run_one_off()
+    ledger = Ledger(copy.deploy, [first, second])
+    ledger.check(copy.web, "from the copy of the database")
+    third = ledger.create(copy.web, "in the copy of the database")
+    if deploy.thing.list:
+        ledger.listed(copy.web)
+    if jobs:
+        for made in (second, third):
+            eventually(partial(copy.deploy.done, made), "the jobs to be done in the copy", END_SECONDS)
+    if deploy.thing.delete:
+        ledger.delete(copy.web, first)
+        expect(not copy.deploy.db.holding(table, first.marker), "a deletion to happen in the copy")
+    expected |= original.users
+    idle = expected - copy.users
+    observe.expect(
+        not idle, f"{', '.join(sorted(expected))} to use the copy", f"nothing from {', '.join(sorted(idle))}"
+    )
+    copy.end_all()
+    seen = deploys.sessions(deploy) - sessions + original.connections - connections
+    observe.measure("connections to the original", seen, "==", 0)
+    observe.expect(not deploy.db.holding(table, third.marker), "new data in the copy only")
+
+
+@claim(
+    "IV.2",
+    "Only declared resources are contacted",
+    threshold="0 other addresses, also in errors, jobs and one-offs",
+    seconds=15,
+)
+def only_declared_resources_are_contacted(deploy: Deploy, observe: Observations) -> None:
+    usage = Usage(deploy)
+    usage.start_all()
+    usage.work()
+    usage.fail()
+    usage.run_one_offs()
+    usage.live_for(WATCHED_SECONDS)
+    usage.stop()
+    others = usage.foreign_contacts()
+    told = "; ".join(f"{who}: {', '.join(map(str, addresses))}" for who, addresses in others.items())
+    observe.expect(not others, f"no address but those of {', '.join(usage.declared) or 'nothing'}", told)
+    observe.note(f"watched: {', '.join(usage.traces)}; each long enough to work, fail, and live {WATCHED_SECONDS:g} s")
+
+
+@claim(
+    "IV.3",
+    "An outage of the database is survived and told",
+    threshold="503 in 2 s, live 200 for 10 s, same PID, ready in 5 s",
+    seconds=18,
+)
+def an_outage_of_the_database_is_survived(deploy: Deploy, observe: Observations) -> None:
+    ready, live = need(deploy.web.ready, "[web] ready"), need(deploy.web.live, "[web] live")
+    cut, (silent, its_url) = deploy.proxied("postgres"), deploy.own_proxy()
+    early = outage.start(deploy)
+    early += outage.start(deploy, [deploy.web.process], **its_url)
+    outage.wait_until_ready(deploy, early)
+    web, families = early[0], [set(process.family()) for process in early]
+    ledger = Ledger(deploy)
+    kept = ledger.create(web)
+
+    with outage.watched_alive(early, live) as wrong:
+        cut.cut()
+        silent.blackhole()
+        began = time.monotonic()
+        observe.measure("not ready", outage.slowest(early, ready, 503, NOTICED_SECONDS), "<=", NOTICED_SECONDS, "s")
+        late = outage.start(deploy)  # these start before their database
+        promised = outage.confirmed(ledger, web)
+        outage.expect_no_lie(ledger, web, kept)
+        outage.slowest(late, live, 200)
+        outage.slowest(late, ready, 503)
+        while time.monotonic() - began < OUTAGE_SECONDS:
+            outage.expect_not_ready(early + late, ready)
+    observe.expect(not wrong, "live to stay 200", wrong)
+    for process in early + late:
+        expect(
+            process.alive, f"{process.type} to outlive the outage", f"exit code {process.exit_code}: {process.tail()}"
+        )
+    observe.note(f"live stayed 200 for {time.monotonic() - began:.0f} s, cut for one web and silent for another")
+
+    cut.restore()
+    silent.restore()
+    returned = outage.slowest(early + late, ready, 200, RETURNED_SECONDS)
+    observe.measure("ready again", returned, "<=", RETURNED_SECONDS, "s")
+    for process in early + late:
+        if process.type == deploy.web.process:
+            ledger.create(process, "just after the database is back")
+    ledger.check(web, "after the outage")
+    for made in promised:
+        ledger.is_kept(made, "during the outage")
+    for process, family in zip(early, families, strict=True):
+        observe.expect(family <= set(process.family()), f"{process.type} with the same PID", "others than before")
+    outage.expect_each_worker_to_work(ledger, web, early, late)
+
+
+@claim(
+    "IV.4",
+    "A lost cache means slower, never wrong",
+    threshold="right answers, cache up, cut, silent, full, garbled and back",
+    seconds=15,
+)
+def a_lost_cache_is_slower_never_wrong(deploy: Deploy, observe: Observations) -> None:
+    proxy, cache = deploy.proxied("cache"), deploy.with_cache()
+    resource, age = deploy.contract.resource("cache"), allowed_age(deploy)
+    web = deploy.start(deploy.web.process)
+    ledger = Ledger(deploy)
+
+    ledger.create(web)
+    cache.flush()
+    ledger.check(web, "right after the cache was emptied")
+    for _ in range(3):
+        ledger.create(web)
+    ledger.check(web)
+    ledger.check(web, "from the cache")
+    if not cache.hits():
+        raise NotRun("nothing that can be asked for comes from the cache: it has no hit")
+    for name, spoil in caches.ways_to_spoil(cache):
+        spoil()
+        ledger.check(web, f"while the cache {name}")
+    ledger.create(web, "while the cache is full")
+    caches.mend(cache)
+    observe.note("right with a cache that was emptied, garbled and full")
+    ledger.check(web)
+    proxy.reset()
+    ledger.check(web, "after the cache's connections were reset")
+
+    stale = Staleness(ledger)
+    proxy.cut()
+    second, *others = outage.start(deploy)
+    stale.delete(web)
+    stale.change()
+    made = ledger.create(web, "while the cache is away")
+    ledger.check(web, "while the cache is away")
+    if deploy.web.ready and resource and not resource.required:
+        observe.expect(web.status(deploy.web.ready) == 200, "ready without the cache, which is optional")
+    outage.wait_until_ready(deploy, [second, *others])
+    if deploy.contract.jobs:
+        eventually(lambda: deploy.done(made), "the job to be done while the cache is away", END_SECONDS)
+    ledger.check(second, "from a process that started while the cache was away")
+
+    proxy.restore()
+    proxy.blackhole()
+    for process in (web, second):
+        ledger.create(process, "while the cache is silent")
+        ledger.check(process, "while the cache is silent")
+
+    proxy.restore()
+    observe.measure("oldest wrong answer after its return", stale.oldest((web, second), age), "<=", age, "s")
+    for process in (web, second):
+        ledger.check(process, "once the cache is back")
+        ledger.check_list(process, "once the cache is back")
+    observe.measure("slowest answer", ledger.slowest, "<=", SLOW_SECONDS, "s")
+
+
+@claim(
+    "IV.5",
+    "A cache is swapped for another kind by its URL alone",
+    threshold="the same answers on each; the server is used",
+    seconds=8,
+)
+def a_cache_is_swapped_by_its_url(deploy: Deploy, observe: Observations) -> None:
+    resource = deploy.contract.resource("cache")
+    if resource is None:
+        raise NotApplicable("no cache is attached to the service")
+    schemes = resource.schemes
+    if len(schemes) < 2:
+        raise NotRun("factors.toml names fewer than two schemes of a cache's URL: nothing can be swapped")
+    suites, missing = [], ""
+    for scheme in schemes:
+        try:
+            suites.append(suite.begin(deploy, scheme))
+        except NotRun as reason:
+            missing = str(reason)
+            observe.note(f"{scheme} not tried: {reason}")
+    programs = {one.cache.program for one in suites}
+    if len(programs) < 2:
+        raise NotRun(missing or f"only {', '.join(programs)} is on this machine, and serves all: install memcached")
+    outage.wait_until_ready(deploy, [one.web for one in suites])
+    for one in suites:
+        one.create_and_read()
+        one.change()
+    for one in suites:
+        one.delete()
+    suite.purge(deploy, suites)
+    for one in suites:
+        one.wait_for_change()
+    for one, before in zip(suites, [suites[-1], *suites], strict=False):
+        before.ledger.check(one.web, f"with {one.scheme}, created with {before.scheme}")
+        observe.measure(f"hits of {one.cache.program} for {one.scheme}", one.cache.hits(), ">=", 1)
+    seen = {one.scheme: ", ".join(one.seen) for one in suites}
+    observe.expect(len(set(seen.values())) == 1, f"on each {suites[0].seen}", seen)

@@ -1,0 +1,157 @@
+"""What a client has created and deleted, to be compared with what the service answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from . import http
+from .claim import HarnessError, Violation, expect
+from .deploy import Deploy, Made, unique_marker
+from .processes import Process
+
+LISTED_AT_MOST = 10  # so few are on the first page of any list
+PATIENCE_SECONDS = 10.0
+MOMENT_SECONDS = 0.5
+PAUSE_SECONDS = 0.1
+
+
+@dataclass
+class Ledger:
+    """Things that exist, and things that do not any more."""
+
+    deploy: Deploy
+    there: list[Made] = field(default_factory=list)
+    gone: list[Made] = field(default_factory=list)
+    slowest: float = 0.0
+    """Seconds of the slowest answer."""
+    lists: bool = False
+    """Whether the list shows what was just created: it may have pages, or be in another order."""
+
+    def create(self, web: Process, when: str = "") -> Made:
+        """Creates a thing, which must be in the database as soon as it is confirmed."""
+        began = time.monotonic()
+        try:
+            made = self.deploy.create(web, timeout=PATIENCE_SECONDS)
+        except http.NO_ANSWER as error:
+            raise Violation(f"expected an answer to {self.deploy.thing.create} {when}, saw {error!r}") from None
+        except Violation as error:
+            raise Violation(f"{error} {when}") from None
+        self.slowest = max(self.slowest, time.monotonic() - began)
+        self.there.append(made)
+        self.is_kept(made, when)
+        return made
+
+    def is_kept(self, made: Made, when: str = "") -> None:
+        """The database has a thing, with what was sent."""
+        table = self.deploy.thing.table
+        if self.deploy.database and table:
+            kept = self.deploy.db.holding(table, made.marker)
+            expect(kept == 1, f"one row in {table} for a thing that was confirmed {when}", kept)
+
+    def marker(self, web: Process, made: Made, when: str = "") -> str | None:
+        """What the service answers where the marker is; None when it knows no such thing. Raises Violation."""
+        began = time.monotonic()
+        try:
+            return self.deploy.marker_of(web, made, timeout=PATIENCE_SECONDS)
+        except http.NO_ANSWER as error:
+            raise Violation(f"expected an answer to {self.deploy.thing.read} {when}, saw {error!r}") from None
+        except Violation as error:
+            raise Violation(f"{error} {when}") from None
+        finally:
+            self.slowest = max(self.slowest, time.monotonic() - began)
+
+    def check(self, web: Process, when: str = "") -> None:
+        """Every thing reads as it was sent, and no other one is there."""
+        for made in self.there:
+            seen = self.marker(web, made, when)
+            expect(seen == made.marker, f"{made.marker} to be read from {web.type} {when}", seen or "404")
+        for made in self.gone:
+            expect(self.marker(web, made, when) is None, f"404 for a thing that was deleted {when}", made.marker)
+
+    def delete(self, web: Process, made: Made, when: str = "") -> None:
+        """Deletes a thing."""
+        try:
+            status = self.deploy.delete(web, made).status
+        except http.NO_ANSWER as error:
+            raise Violation(f"expected an answer to a deletion {when}, saw {error!r}") from None
+        expect(200 <= status < 300, f"a deletion to succeed {when}", status)
+        self.there.remove(made)
+        self.gone.append(made)
+
+    def listed(self, web: Process) -> str:
+        """The text of the list."""
+        method, _, path = str(self.deploy.thing.list).partition(" ")
+        try:
+            response = web.ask(method, path)
+        except http.NO_ANSWER as error:
+            raise Violation(f"expected an answer to {self.deploy.thing.list}, saw {error!r}") from None
+        expect(response.status == 200, f"200 from {self.deploy.thing.list}", f"{response.status} {response.text[:300]}")
+        return response.text
+
+    def learn_to_list(self, web: Process) -> None:
+        """Finds out whether the list shows the last thing; to be asked once it has been created."""
+        self.lists = bool(self.deploy.thing.list) and self.there[-1].marker in self.listed(web)
+
+    def check_list(self, web: Process, when: str = "") -> None:
+        """The list shows the newest things, and none that was deleted."""
+        if self.lists:
+            text = self.listed(web)
+            missing = [made.marker for made in self.there[-LISTED_AT_MOST:] if made.marker not in text]
+            expect(not missing, f"what was created to be listed by {web.type} {when}", f"nothing of {missing}")
+            left = [made.marker for made in self.gone if made.marker in text]
+            expect(not left, f"what was deleted not to be listed by {web.type} {when}", left)
+
+
+def allowed_age(deploy: Deploy) -> float:
+    """How many seconds old an answer may be: where there is a place for a cache and none attached, it is fresh."""
+    resource = deploy.contract.resource("cache")
+    return 0 if resource and deploy.cache is None else deploy.thing.stale_seconds
+
+
+class Staleness:
+    """Two things that a client has just read, and that are deleted and changed then; for how long answers are as before.
+
+    Meanwhile they are out of the ledger.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._deleted, self._changed = ledger.there[:2]
+        self._new = self._changed
+
+    def delete(self, web: Process) -> None:
+        """Deletes the first over HTTP."""
+        self._ledger.delete(web, self._deleted)
+        self._ledger.gone.remove(self._deleted)
+
+    def change(self) -> None:
+        """Changes the second in the database, where factors.toml says how."""
+        self._ledger.there.remove(self._changed)
+        self._new = change(self._ledger.deploy, self._changed)
+
+    def oldest(self, webs: Sequence[Process], seconds: float) -> float:
+        """For how long, of these seconds and a moment more, an answer was as before; from then on all must be new."""
+        began, last = time.monotonic(), 0.0
+        while (age := time.monotonic() - began) < seconds + MOMENT_SECONDS:
+            seen = {(self._ledger.marker(web, one), one.id) for web in webs for one in (self._deleted, self._changed)}
+            if seen != {(None, self._deleted.id), (self._new.marker, self._changed.id)}:
+                last = age
+            time.sleep(PAUSE_SECONDS)
+        self._ledger.gone.append(self._deleted)
+        self._ledger.there.append(self._new)
+        return last
+
+
+def change(deploy: Deploy, made: Made) -> Made:
+    """Changes a thing behind the service's back, where factors.toml says how; returns what it is now."""
+    if not deploy.thing.change:
+        return made
+    new = replace(made, marker=unique_marker())
+    deploy.db.rows(deploy.thing.change, {"id": made.id, "marker": new.marker})
+    if table := deploy.thing.table:
+        changed = deploy.db.holding(table, new.marker)
+        if changed != 1:
+            raise HarnessError(f"[thing] change in factors.toml changed {changed} rows, not one")
+    return new
