@@ -1,0 +1,266 @@
+"""VIII. Concurrency: the service scales out by process types, each of which does its own work and nobody else's."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from ..harness import cron, http
+from ..harness.claim import NotRun, Observations, Violation, claim, expect, need
+from ..harness.deploy import Deploy, Deploys, Made
+from ..harness.jobs import QUIET_SECONDS, held, observe_effects, queued, settled, wait_until_done, waiting
+from ..harness.kin import kin, pid_files, ports_of, session_ports
+from ..harness.moved_time import MovedTime, moved_time
+from ..harness.processes import Process, eventually
+
+ALONE_SECONDS = 4.0  # how long web and clock are watched while no worker runs
+AGAIN_SECONDS = 1.5  # and how long a web that was started with jobs in the queue
+TAKEN_SECONDS = 10.0  # how long a worker may take to do a few jobs that wait
+
+WORKERS, FASTER = 4, 2.5
+SCALED_JOBS, JOB_SECONDS = 64, 0.25
+TRIES = 3  # a busy machine can only make four workers look slower than they are
+
+LOOK_AGAIN_SECONDS = 0.7
+
+LEAD_SECONDS = 1.0  # how long before a tick the time is moved to
+TICK_SECONDS = 5.0  # how long a tick may take to become a job
+MISSED = 2
+
+
+@claim(
+    "VIII.1",
+    "Process types are real: a job waits for a worker, and nobody else does it",
+    threshold=f"no effect while only web and clock run; done within {TAKEN_SECONDS:g} s of a worker's start",
+    seconds=11,
+)
+def a_job_waits_for_its_worker(deploy: Deploy, observe: Observations) -> None:
+    """Web creates things, is read from, is stopped and started again; a clock runs beside it. Then a worker comes."""
+    web = deploy.start(deploy.web.process)
+    others = [deploy.launch(name) for name in _without_work(deploy)]
+    before = waiting(deploy)
+    made = [deploy.create(web) for _ in range(3)]
+    if before is not None:
+        observe.measure("jobs in the queue", (waiting(deploy) or 0) - before, "==", len(made))
+    _expect_nothing_done(deploy, made, "web and clock run", ALONE_SECONDS, web)
+    for process in (web, *others):
+        process.stop()
+    _expect_nothing_done(deploy, made, "web and clock have stopped", 0)
+    web = deploy.start(deploy.web.process)
+    _expect_nothing_done(deploy, made, "web runs again", AGAIN_SECONDS, web)
+    web.stop()
+    _expect_nothing_done(deploy, made, "web has stopped again", 0)
+    observe.note(f"no effect in {ALONE_SECONDS + AGAIN_SECONDS:g} s without a worker")
+    began = time.monotonic()
+    deploy.start(deploy.jobs.process, ready=False)
+    wait_until_done(deploy, made, TAKEN_SECONDS)
+    observe.measure("done after a worker's start", time.monotonic() - began, "<=", TAKEN_SECONDS, "s")
+
+
+def _without_work(deploy: Deploy) -> list[str]:
+    """The long-running process types that neither answer requests nor do jobs."""
+    return [name for name in deploy.contract.long_running if name not in (deploy.web.process, deploy.jobs.process)]
+
+
+def _expect_nothing_done(
+    deploy: Deploy, made: Sequence[Made], while_: str, seconds: float, web: Process | None = None
+) -> None:
+    """Watches the things for a while, and reads them: an answer must not do the work either."""
+    began = time.monotonic()
+    while True:
+        for one in made:
+            expect(not deploy.done(one), f"no job to be done while {while_}, without a worker", "its effect")
+            if web:
+                with suppress(*http.NO_ANSWER):
+                    deploy.read(web, one)
+        if time.monotonic() - began >= seconds:
+            return
+        time.sleep(0.2)
+
+
+@claim(
+    "VIII.2",
+    "Workers scale out: four do the same jobs much sooner than one, each job once",
+    threshold=f"{SCALED_JOBS} jobs of {JOB_SECONDS * 1000:g} ms >= {FASTER} times sooner on {WORKERS} workers",
+    seconds=14,
+)
+def four_workers_are_faster_than_one(deploys: Deploys, observe: Observations) -> None:
+    """The same jobs in two databases; a lock holds them back until every worker is there, and the rows tell the times.
+
+    Noise can only make four workers look slower than they are, so the best of a few tries counts.
+    """
+    origin = deploys.new()
+    made = queued(origin, SCALED_JOBS)
+    origin.db.slow_down(origin.jobs.table, JOB_SECONDS, "INSERT OR UPDATE")
+    spare = [deploys.moved(origin) for _ in range(TRIES)]
+    alone = _seconds_for(origin, made, 1)
+    observe_effects(origin, made, observe)
+    for number, deploy in enumerate(spare, 1):
+        together = _seconds_for(deploy, made, WORKERS)
+        observe_effects(deploy, made, observe)
+        if alone / together >= FASTER or number == TRIES:
+            observe.note(f"{alone:.1f} s on one worker, {together:.1f} s on {WORKERS}")
+            observe.measure(f"{WORKERS} workers faster by", alone / together, ">=", FASTER)
+            return
+
+
+def _seconds_for(deploy: Deploy, made: Sequence[Made], workers: int) -> float:
+    """Lets workers do all jobs; returns how long that took, by the database's clock."""
+    with deploy.db.locked(deploy.jobs.table):
+        running = [deploy.start(deploy.jobs.process, ready=False) for _ in range(workers)]
+        for worker in running:
+            deploy.wait_until_ready(worker)
+        eventually(lambda: held(deploy.db), "a worker to begin", TAKEN_SECONDS)
+        settled(lambda: len(held(deploy.db)))
+        began = deploy.db.value("SELECT clock_timestamp()")
+    wait_until_done(deploy, made, SCALED_JOBS * JOB_SECONDS + TAKEN_SECONDS)
+    ended = deploy.db.value("SELECT max(at) FROM twelvefold_effects")
+    for worker in running:
+        worker.kill()
+    return float((ended - began).total_seconds())
+
+
+@claim(
+    "VIII.3",
+    "Each tick makes one job, however many clocks run, and no other process makes any",
+    threshold=f"five ticks, five jobs; after a SIGKILL no tick missed for more than {MISSED} periods",
+    seconds=17,
+)
+def clocks_tick_once(deploy: Deploy, observe: Observations) -> None:
+    """Moves the time from just before one tick to just before the next, so that the clocks meet at each.
+
+    In the end no clock is there for two ticks, while web and worker run; then two come back at once. What the clocks
+    agree upon for longer than these seconds, such as a lease of a minute, is not seen through to its end.
+    """
+    schedule = need(deploy.clock.schedule, "[clock] schedule")
+    need(deploy.clock.jobs, "[clock] jobs")
+    coming = cron.ticks(schedule, time.time() + 90)
+    due = next(coming)
+    with moved_time(deploy, start=due - 60) as moved:
+        watch = Ticks(deploy, moved, itertools.chain([due], coming))
+        others = [moved.start(name) for name in deploy.contract.long_running if name != deploy.clock.process]
+        first, second = watch.clocks(2)
+        jobs = sum(watch.one("two clocks run") for _ in range(2))
+        missed = []
+        first.kill()
+        missed.append(watch.until_one("one of two clocks was killed"))
+        (third,) = watch.clocks(1)
+        second.kill()
+        missed.append(watch.until_one("the other clock was killed"))
+        third.kill()
+        observe.measure("ticks missed after a SIGKILL", max(missed), "<=", MISSED)
+        for _ in range(2):
+            expect(watch.next() == 0, f"no job while no clock runs, only {' and '.join(one.type for one in others)}")
+        before = watch.jobs()
+        watch.clocks(2)
+        observe.measure("jobs for two ticks without a clock", watch.jobs() - before, "<=", 2)
+        jobs += len(missed) + watch.one("two clocks have come back")
+        settled(watch.jobs, QUIET_SECONDS)
+        observe.measure("jobs of five ticks", jobs, "==", 5)
+
+
+@dataclass
+class Ticks:
+    """Ticks of the schedule, one after the other, and the jobs that come of them."""
+
+    deploy: Deploy
+    moved: MovedTime
+    due: Iterator[float]
+
+    def jobs(self) -> int:
+        """How many jobs were ever made."""
+        return int(self.deploy.db.value(str(self.deploy.clock.jobs)) or 0)
+
+    def clocks(self, number: int) -> list[Process]:
+        """Starts clocks at the same moment, and waits until they have made what they make at their start."""
+        began = [self.moved.start(self.deploy.clock.process, **self.deploy.clock.nudge) for _ in range(number)]
+        for clock in began:
+            self.deploy.wait_until_ready(clock)
+            self.moved.expect_reached(clock)
+        settled(self.jobs, 1.0)
+        return began
+
+    def next(self) -> int:
+        """Lets the next tick pass; returns how many jobs came of it."""
+        due, before = next(self.due), self.jobs()
+        self.moved.move(due - LEAD_SECONDS)
+        while (now := self.moved.now()) < due + TICK_SECONDS:
+            jobs = self.jobs()
+            if jobs > before and self.moved.now() < due:
+                raise Violation(f"a job came {due - now:.1f} s before its tick")
+            if jobs > before:
+                return settled(self.jobs, LEAD_SECONDS / 2) - before
+            time.sleep(0.02)
+        return 0
+
+    def one(self, when: str) -> int:
+        """Lets the next tick pass; raises Violation unless just one job came of it."""
+        jobs = self.next()
+        if jobs == 0 and not self.deploy.clock.nudge:
+            raise NotRun(
+                "the clock did not wake up when its time was moved: [clock] nudge can name a variable for that"
+            )
+        expect(jobs == 1, f"one job at a tick while {when}", f"{jobs} jobs")
+        return jobs
+
+    def until_one(self, when: str) -> int:
+        """Lets ticks pass until a job comes of one; returns how many were missed."""
+        for missed in range(MISSED + 1):
+            jobs = self.next()
+            expect(jobs <= 1, f"at most one job at a tick after {when}", f"{jobs} jobs")
+            if jobs:
+                return missed
+        raise Violation(f"no job came of {MISSED + 1} ticks after {when}")
+
+
+@claim(
+    "VIII.4",
+    "Every process type stays in the foreground: the PID that was started does the work",
+    threshold="the same PID leads its group, owns the port and the database sessions; no PID file",
+    fast=True,
+    seconds=5,
+)
+def processes_stay_in_the_foreground(deploy: Deploy, observe: Observations) -> None:
+    """Starts one of each process type, and looks with the kernel's eyes at who is there and who does what."""
+    began = time.time()
+    names = deploy.contract.long_running
+    if not names:
+        raise NotRun("neither the Procfile nor factors.toml names a process that runs on")
+    running = [deploy.launch(name) for name in names]
+    for process in running:
+        deploy.wait_until_ready(process)
+        expect(process.alive, f"{process.type} to stay, as the PID that was started", f"exit code {process.exit_code}")
+    apart = _stray(deploy, running) & _stray(deploy, running, after=LOOK_AGAIN_SECONDS)
+    observe.measure("processes outside of the group of the PID that was started", len(apart), "==", 0)
+    for process in running:
+        _expect_at_work(process)
+    if deploy.database:
+        strangers = session_ports(deploy.db) - ports_of(pid for process in running for pid in process.family())
+        observe.measure("database sessions of other processes", len(strangers), "==", 0)
+    files = [file for process in running for file in pid_files(process, deploy.folder, since=began)]
+    expect(not files, "no PID file", ", ".join(files))
+    observe.note(f"{', '.join(names)}: the PID that was started does the work, without a PID file")
+
+
+def _stray(deploy: Deploy, running: Sequence[Process], *, after: float = 0) -> set[int]:
+    """What belongs to these processes, but is not in the group of one; somebody's look at their health is not meant."""
+    time.sleep(after)
+    leaders, found = {process.pid for process in running}, set()
+    for pid, _ in set().union(*(kin(deploy, process) for process in running)):
+        with suppress(ProcessLookupError):
+            if os.getpgid(pid) not in leaders:
+                found.add(pid)
+    return found
+
+
+def _expect_at_work(process: Process) -> None:
+    """A program that only waits for a child, which does all the work, is not the service."""
+    own, all_ = ports_of([process.pid]), ports_of(process.family())
+    expect(own or not all_, f"the PID of {process.type} to do its work", "a child that does it all")
+    if process.port and process.listens():
+        family = ", ".join(map(str, process.family()))
+        expect(process.port in own, f"the PID of {process.type} ({process.pid}) to own its port", f"family {family}")

@@ -1,0 +1,76 @@
+"""Jobs that wait, jobs in the middle of their work, and how often each has had its effect."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from .claim import Observations, Violation
+from .databases import Database
+from .deploy import Deploy, Made
+from .kin import ports_of
+from .processes import PAUSE_SECONDS, Process, eventually
+
+T = TypeVar("T")
+
+QUIET_SECONDS = 1.5
+HELD = """
+    SELECT pid, client_port FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock' AND application_name <> 'twelvefold'
+"""
+
+
+def queued(deploy: Deploy, number: int) -> list[Made]:
+    """Creates things whose jobs nobody does yet; from then on the effects are counted."""
+    web = deploy.start(deploy.web.process)
+    made = [deploy.create(web) for _ in range(number)]
+    web.stop()
+    deploy.db.count_effects(deploy.jobs.table)
+    return made
+
+
+def waiting(deploy: Deploy) -> int | None:
+    """How many jobs wait in the queue; None where factors.toml does not say how to count them."""
+    return None if deploy.jobs.waiting is None else int(deploy.db.value(deploy.jobs.waiting) or 0)
+
+
+def held(database: Database, by: Process | None = None) -> set[int]:
+    """The sessions that are held up in the middle of something: all, or those of one process."""
+    ports = None if by is None else ports_of(by.family())
+    return {int(pid) for pid, port in database.rows(HELD) if ports is None or port in ports}
+
+
+def wait_until_in_the_middle(deploy: Deploy, worker: Process, seconds: float = 15) -> set[int]:
+    """Waits until a worker is held up in the middle of a job; returns its sessions."""
+    eventually(lambda: held(deploy.db, worker), f"{worker.type} to be in the middle of a job", seconds)
+    return held(deploy.db, worker)
+
+
+def wait_until_done(deploy: Deploy, made: Sequence[Made], seconds: float) -> float:
+    """Waits until every job has had its effect; returns after how many seconds. Raises Violation with the lost ones."""
+    began, left = time.monotonic(), list(made)
+    while left := [one for one in left if not deploy.done(one)]:
+        if time.monotonic() - began > seconds:
+            raise Violation(f"{len(left)} of {len(made)} jobs were not done {seconds:g} s later, {left[0].id} is one")
+        time.sleep(PAUSE_SECONDS)
+    return time.monotonic() - began
+
+
+def observe_effects(deploy: Deploy, made: Iterable[Made], observe: Observations) -> None:
+    """Waits until no more effects come, and keeps how many there were: one for each job."""
+    wanted, effects = len(list(made)), settled(deploy.db.effects, QUIET_SECONDS)
+    again = [row for row, times in effects.items() if times > 1]
+    if again:
+        raise Violation(f"{len(again)} of {wanted} jobs had their effect more than once, {again[0]} is one")
+    observe.measure(f"effects of {wanted} jobs", sum(effects.values()), "==", wanted)
+
+
+def settled(look: Callable[[], T], seconds: float = 0.5) -> T:
+    """What is seen once it has not changed for so long."""
+    seen, since = look(), time.monotonic()
+    while time.monotonic() - since < seconds:
+        time.sleep(2 * PAUSE_SECONDS)
+        if (now := look()) != seen:
+            seen, since = now, time.monotonic()
+    return seen
