@@ -53,6 +53,9 @@ FAIL = """
     END $$;
     CREATE TRIGGER twelvefold_fail BEFORE {events} ON {table} FOR EACH ROW EXECUTE FUNCTION twelvefold_fail();
 """
+KEEP_ROWS = """
+    CREATE TEMPORARY TABLE twelvefold_kept AS SELECT * FROM {table} AS entry WHERE strpos(entry::text, {text}) > 0
+"""
 FAIL_NO_MORE = "DROP FUNCTION twelvefold_fail CASCADE; DROP SEQUENCE twelvefold_failures"
 SCHEMA = """
     SELECT table_schema, table_name, column_name, data_type, is_nullable, column_default
@@ -209,6 +212,18 @@ class Database:
                 yield lambda: int(self.value(count))
             finally:
                 connection.execute(FAIL_NO_MORE)
+
+    @contextmanager
+    def without(self, table: str, text: str) -> Iterator[None]:
+        """Takes the rows that hold a text out of a table, as long as the context lasts."""
+        names = {"table": _table(table), "text": sql.Literal(text)}
+        with self.connect() as connection:
+            for statement in (KEEP_ROWS, "DELETE FROM {table} AS entry WHERE strpos(entry::text, {text}) > 0"):
+                connection.execute(sql.SQL(statement).format(**names))
+            try:
+                yield
+            finally:
+                connection.execute(sql.SQL("INSERT INTO {table} SELECT * FROM twelvefold_kept").format(**names))
 
     def holding(self, table: str, text: str) -> int:
         """How many rows of a table hold a text, in whichever column."""

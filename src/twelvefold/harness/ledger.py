@@ -111,7 +111,7 @@ def allowed_age(deploy: Deploy) -> float:
 
 
 class Staleness:
-    """Two things that a client has just read, and that are deleted and changed then; for how long answers are as before.
+    """Two things that a client has read, and that are deleted and changed then; for how long answers are as before.
 
     Meanwhile they are out of the ledger.
     """

@@ -19,11 +19,13 @@ PROBE_SECONDS = 3.0
 PAUSE_SECONDS = 0.1
 
 
-def start(deploy: Deploy, types: Sequence[str] = (), **variables: str | None) -> list[Process]:
+def start(
+    deploy: Deploy, types: Sequence[str] = (), prefix: Sequence[str] = (), **variables: str | None
+) -> list[Process]:
     """Starts these process types, or all of them with web first, and waits for nothing."""
     web = deploy.web.process
     all_types = [web, *(name for name in deploy.contract.long_running if name != web)]
-    return [deploy.start(name, ready=False, prefix=(), **variables) for name in types or all_types]
+    return [deploy.start(name, ready=False, prefix=prefix, **variables) for name in types or all_types]
 
 
 def wait_until_ready(deploy: Deploy, processes: Sequence[Process]) -> None:

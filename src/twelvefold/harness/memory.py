@@ -1,0 +1,135 @@
+"""Finds answers that come from somebody's memory and are no longer true."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+
+import psycopg
+
+from .claim import NotRun, Violation, expect
+from .deploy import Deploy, Made
+from .ledger import Ledger, change
+from .processes import Process
+
+AT_ONCE = 8  # so many readers get at all connections that a process has
+READS = 3
+THINGS = 5
+PAUSE_SECONDS = 0.2
+MOMENT_SECONDS = 0.5
+PRECONDITIONS = {"etag": "If-None-Match", "last-modified": "If-Modified-Since"}
+
+
+def seconds_until(ask: Callable[[], object], right: object, seconds: float) -> float:
+    """Asks until the answer is right; returns the age of the last question whose answer was not.
+
+    Raises Violation when a question that was asked later than `seconds` gets another answer.
+    """
+    began, last = time.monotonic(), 0.0
+    while True:
+        age = time.monotonic() - began
+        if (seen := ask()) == right:
+            return last
+        if age >= seconds:
+            told = f"{seconds:g} s after a change" if seconds else "at once after a change"
+            raise Violation(f"expected {_shown(right)} {told}, saw {_shown(seen)}")
+        last = age
+        time.sleep(min(PAUSE_SECONDS, max(0.0, seconds - age)))
+
+
+def start_with_cache(deploy: Deploy) -> list[Process]:
+    """Starts two web processes on one cache, if there can be one; they are not waited for."""
+    resource = deploy.contract.resource("cache")
+    with suppress(NotRun):
+        if resource:
+            cache = deploy.with_cache()
+            return [
+                deploy.start(deploy.web.process, ready=False, prefix=(), **{resource.url: cache.url}) for _ in range(2)
+            ]
+    return []
+
+
+class Reader:
+    """One process, which is asked again and again, while two things change behind its back."""
+
+    def __init__(self, deploy: Deploy, web: Process, age: float) -> None:
+        self.oldest = 0.0
+        self._deploy, self._web, self._age = deploy, web, age
+        self._ledger = Ledger(deploy)
+        self._preconditions: dict[str, str] = {}
+
+    def warm_up(self) -> None:
+        """Creates the things and reads them, over every connection that the process has to its database."""
+        for _ in range(2):
+            self._ledger.create(self._web)
+        self._ledger.learn_to_list(self._web)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for _ in range(READS):
+                for _ in pool.map(lambda _: self._ledger.check(self._web), range(AT_ONCE)):
+                    pass
+        self._learn_preconditions()
+
+    def change(self) -> None:
+        """Changes both in the database."""
+        self._ledger.there = [change(self._deploy, made) for made in self._ledger.there]
+
+    def expect_fresh(self) -> None:
+        """They are read as they are, alone, in the list, and by a client that has an older answer already."""
+        for made in self._ledger.there:
+            self._see(partial(self._ledger.marker, self._web, made), made.marker)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for _ in pool.map(lambda _: self._ledger.check(self._web, "after a change"), range(AT_ONCE)):
+                pass
+        if self._ledger.lists:
+            self._see(lambda: all(made.marker in self._ledger.listed(self._web) for made in self._ledger.there), True)
+        self._expect_modified(self._ledger.there[-1])
+        self._learn_preconditions()
+
+    def expect_gone_and_back(self, table: str) -> None:
+        """A row that is deleted is not read, and read again when it is back."""
+        made = self._ledger.there[0]
+        with suppress(psycopg.IntegrityError, psycopg.errors.GeneratedAlways):  # others need the row
+            with self._deploy.db.without(table, made.marker):
+                self._see(partial(self._ledger.marker, self._web, made), None)
+            self._see(partial(self._ledger.marker, self._web, made), made.marker)
+
+    def _see(self, ask: Callable[[], object], right: object) -> None:
+        self.oldest = max(self.oldest, seconds_until(ask, right, self._age))
+
+    def _learn_preconditions(self) -> None:
+        headers = self._deploy.read(self._web, self._ledger.there[-1]).headers
+        self._preconditions = {asked: headers[told] for told, asked in PRECONDITIONS.items() if told in headers}
+
+    def _expect_modified(self, made: Made) -> None:
+        response = self._deploy.read(self._web, made, headers=self._preconditions)
+        expect(response.status == 200, "200 for a client whose copy is no longer true", response.status)
+
+
+def oldest_through_cache(deploy: Deploy, first: Process, second: Process) -> float:
+    """How many seconds after a change an answer was as before, at most.
+
+    The first process has read all things. The second reads one after another for the first time, later and later: if it
+    remembers what it gets from the cache, then that is older than it thinks. Raises Violation for an answer that was
+    never true.
+    """
+    ledger, seconds, oldest = Ledger(deploy), deploy.thing.stale_seconds, 0.0
+    old = [ledger.create(first) for _ in range(THINGS)]
+    for _ in range(READS):
+        ledger.check(first)
+    new, began = [change(deploy, made) for made in old], time.monotonic()
+    while (now := time.monotonic() - began) < seconds + MOMENT_SECONDS:
+        for number, (before, after) in enumerate(zip(old, new, strict=True)):
+            for web in (first, second) if now >= number * seconds / THINGS else (first,):
+                age = time.monotonic() - began
+                seen = ledger.marker(web, after)
+                expect(seen in (before.marker, after.marker), "the old or the new answer", seen or "404")
+                oldest = age if seen == before.marker else oldest
+        time.sleep(PAUSE_SECONDS)
+    return oldest
+
+
+def _shown(seen: object) -> str:
+    return "404" if seen is None else str(seen)
