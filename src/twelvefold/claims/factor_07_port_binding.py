@@ -11,15 +11,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..harness import http
+from ..harness.beginnings import wait_until_begun
 from ..harness.claim import NotRun, Observations, claim, expect
-from ..harness.deploy import STARTED_SECONDS, Deploy, filled, unique_email, unique_marker
+from ..harness.deploy import Deploy, filled, unique_email, unique_marker
 from ..harness.http import answered
 from ..harness.links import Answer
-from ..harness.processes import PAUSE_SECONDS, READY_SECONDS, Process, children, eventually
+from ..harness.processes import PAUSE_SECONDS, READY_SECONDS, Process, children
 from ..harness.sockets import (
     EVERY_ADDRESS,
     Listener,
-    connections,
     free_port_between,
     listeners,
     name_of,
@@ -109,7 +109,7 @@ def nothing_else_listens(deploy: Deploy, observe: Observations) -> None:
         for path in filter(None, (deploy.web.live, deploy.web.ready, deploy.web.metrics, "/no-such-path")):
             process.status(path)
     for process in quiet:
-        _wait_for_work(deploy, process)
+        wait_until_begun(deploy, process)
     time.sleep(LATE_SECONDS)
     for process in [web, *told]:
         _holds_its_port_alone(deploy, process)
@@ -202,7 +202,7 @@ def _wait_for_its_port(deploy: Deploy, web: Process) -> None:
         expect(web.alive, f"web to listen on its port {web.port}", f"exit code {web.exit_code}: {web.tail()}")
         found = _sockets_of(deploy, web)
         late = time.monotonic() - web.started > READY_SECONDS
-        elsewhere = any(one.port not in (0, web.port) for one in found)
+        elsewhere = found and not any(one.port == web.port for one in found)
         expect(not late and not elsewhere, f"web to listen on its port {web.port}", found or "no socket at all")
         time.sleep(PAUSE_SECONDS)
 
@@ -236,16 +236,6 @@ def _visit(deploy: Deploy, web: Process) -> None:
     for headers in ({}, {"Connection": "Upgrade", "Upgrade": "websocket"}):
         for answer in _answers(deploy, web, headers, TRUSTED):
             expect(answer.response.status, f"an answer to {answer.request}")
-
-
-def _wait_for_work(deploy: Deploy, process: Process) -> None:
-    """Waits until a process that tells nothing of itself has begun: it speaks to its database, or some time is over."""
-
-    def begun() -> bool:
-        over = time.monotonic() - process.started > (READY_SECONDS if deploy.database else STARTED_SECONDS)
-        return over or not process.alive or bool(connections(process.family()))
-
-    eventually(begun, f"{process.type} to begin", 2 * READY_SECONDS)
 
 
 @contextmanager

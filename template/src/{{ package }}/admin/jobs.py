@@ -52,16 +52,25 @@ async def jobs(
         if action == "list":
             await _print(connection, LIST, (status, limit))
         elif action == "show":
-            await _print(connection, SHOW, (list(ids),))
+            await _show(connection, list(ids))
         else:
             await _replay(connection, list(ids), all)
 
 
-async def _print(connection: AsyncConnection, query: str, values: tuple[object, ...]) -> None:
+async def _show(connection: AsyncConnection, ids: list[int]) -> None:
+    if missing := set(ids) - await _print(connection, SHOW, (ids,)):
+        raise OneOffError(f"there is no job {', '.join(map(str, sorted(missing)))}")
+
+
+async def _print(connection: AsyncConnection, query: str, values: tuple[object, ...]) -> set[int]:
+    """Prints the jobs; returns their ids."""
+    printed = set()
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(query.encode(), values)
         async for row in cursor:
             sys.stdout.write(f"{json.dumps(row, default=str, ensure_ascii=False)}\n")
+            printed.add(row["id"])
+    return printed
 
 
 async def _replay(connection: AsyncConnection, ids: list[int], every: bool) -> None:

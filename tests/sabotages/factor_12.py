@@ -1,0 +1,173 @@
+"""Sabotages of factor XII, admin processes."""
+
+from . import Edit, Sabotage
+
+REPORT = '    """Prints how many notes were written each day, as CSV."""\n'
+OWN_REQUIREMENT = """\
+    import tempfile
+    from pathlib import Path
+
+    folder = tempfile.mkdtemp()
+    Path(folder, "tables.py").write_text("NEWLINE = '\\\\n'\\n")
+    sys.path.insert(0, folder)
+    import tables  # type: ignore[import-not-found]
+
+    assert tables.NEWLINE
+"""
+DELETE = "DELETE FROM notes WHERE lower(author) = lower(%s) RETURNING"
+PURGE = """\
+    await resources[Cache].purge(*keys)
+    afterwards.push_async_callback(resources[Cache].purge, *keys)
+"""
+PURGED = '    log.info("purged", **found)'
+
+SABOTAGES = [
+    Sabotage(
+        "XII.1",
+        "a one-off brings a requirement of its own",
+        (Edit("src/orders/notes/admin.py", REPORT, REPORT + OWN_REQUIREMENT),),
+        neighbours=("XII.2", "XII.3", "XII.4"),
+    ),
+    Sabotage(
+        "XII.1",
+        "a one-off is a script for another language",
+        (
+            Edit(
+                "src/orders/notes/admin.py",
+                REPORT,
+                f'{REPORT}    import subprocess\n\n    subprocess.run(["perl", "-e", "1"], check=True)\n',
+            ),
+        ),
+        neighbours=("XII.2", "XII.3", "XII.4"),
+        also=("II.3",),
+    ),
+    Sabotage(
+        "XII.1",
+        "one-offs have an image of their own",
+        (
+            Edit(
+                "compose.yaml",
+                "    entrypoint: [orders, admin]\n",
+                "    image: orders-tools:latest\n    entrypoint: [orders, admin]\n",
+            ),
+        ),
+        neighbours=("XII.2", "XII.3", "VII.1"),
+        also=("I.2",),
+    ),
+    Sabotage(
+        "XII.2",
+        "web migrates when it starts",
+        (
+            Edit(
+                "src/orders/web/app.py",
+                "        async with attached(settings) as resources:\n",
+                "        from .. import release\n\n"
+                "        release.run(settings)\n"
+                "        async with attached(settings) as resources:\n",
+            ),
+        ),
+        neighbours=("XII.1", "XII.3", "VII.1"),
+    ),
+    Sabotage(
+        "XII.2",
+        "releases do not wait for each other",
+        (
+            Edit(
+                "src/orders/release.py",
+                "        with _only_one(url):\n            _upgrade(url)\n",
+                "        _upgrade(url)\n",
+            ),
+        ),
+        neighbours=("XII.1", "XII.3", "XII.4"),
+    ),
+    Sabotage(
+        "XII.2",
+        "the worker adds an index where it is missing",
+        (
+            Edit(
+                "src/orders/worker.py",
+                "        rescuing = asyncio.create_task(self._rescue())\n",
+                "        async with self._resources.postgres.connection() as connection:\n"
+                "            with suppress(psycopg.Error):\n"
+                '                await connection.execute("CREATE INDEX IF NOT EXISTS by_words ON notes (words)")\n'
+                "        rescuing = asyncio.create_task(self._rescue())\n",
+            ),
+        ),
+        neighbours=("XII.1", "XII.3", "VIII.1"),
+    ),
+    Sabotage(
+        "XII.3",
+        "a one-off that fails says so in the log alone",
+        (
+            Edit(
+                "src/orders/admin/__init__.py",
+                '        log.error("failed", reason=str(error))\n        return 1\n',
+                '        log.error("failed", reason=str(error))\n        return 0\n',
+            ),
+        ),
+        neighbours=("XII.1", "XII.2", "XII.4"),
+    ),
+    Sabotage(
+        "XII.3",
+        "a release that fails says so in the log alone",
+        (
+            Edit(
+                "src/orders/release.py",
+                'reason=str(error))\n        return 1\n    log.info("released")\n',
+                'reason=str(error))\n    log.info("released")\n',
+            ),
+        ),
+        neighbours=("XII.1", "XII.2", "XII.4"),
+    ),
+    Sabotage(
+        "XII.3",
+        "one-offs serve metrics while they run",
+        (
+            Edit(
+                "src/orders/admin/__init__.py",
+                "    async with attached(loaded) as resources:\n",
+                "    from prometheus_client import start_http_server\n\n"
+                '    start_http_server(0, "127.0.0.1")\n'
+                "    async with attached(loaded) as resources:\n",
+            ),
+        ),
+        neighbours=("XII.1", "XII.2", "XII.4"),
+    ),
+    Sabotage(
+        "XII.4",
+        "the queue keeps the payload",
+        (Edit("src/orders/notes/people.py", "await forget(connection, [email, *notes])", "0"),),
+        neighbours=("XII.1", "XII.3", "IV.4"),
+    ),
+    Sabotage(
+        "XII.4",
+        "an address is hers only as she has spelled it",
+        (Edit("src/orders/notes/queries.py", DELETE, "DELETE FROM notes WHERE author = %s RETURNING"),),
+        neighbours=("XII.1", "XII.3", "IV.4"),
+    ),
+    Sabotage(
+        "XII.4",
+        "erases everybody whose address is like hers",
+        (Edit("src/orders/notes/queries.py", DELETE, "DELETE FROM notes WHERE author ILIKE %s RETURNING"),),
+        neighbours=("XII.1", "XII.3", "IV.4"),
+    ),
+    Sabotage(
+        "XII.4",
+        "the cache is forgotten",
+        (Edit("src/orders/notes/people.py", PURGE, ""),),
+        neighbours=("XII.1", "XII.3", "IV.4"),
+    ),
+    Sabotage(
+        "XII.4",
+        "a file tells who was erased",
+        (
+            Edit(
+                "src/orders/admin/people.py",
+                PURGED,
+                '    with open("erased.txt", "a") as erased:\n        erased.write(f"{email}\\n")\n' + PURGED,
+            ),
+        ),
+        neighbours=("XII.1", "XII.3", "IV.4"),
+        also=("VI.2", "XI.1"),
+    ),
+]
