@@ -75,6 +75,10 @@ class Config(_Table):
     """What every process is given beside the URLs of its resources; `{folder}` stands for each deploy's own folder."""
     secrets: list[Variable] = []
     """The variables whose values are secret."""
+    secret_forms: dict[Variable, str] = {}
+    """How the value of a secret looks that is no URL of a resource; `{secret}` stands for what nobody may see."""
+    show: Command | None = None
+    """The command that prints the configuration, without its secrets."""
     file_suffix: str | None = None
     """`_FILE` where NAME_FILE may name a file that holds NAME's value."""
 
@@ -178,6 +182,21 @@ class Admin(_Table):
     """The one-off that erases a person."""
 
 
+class Release(_Table):
+    """How what was built becomes a release, and how a release runs; `{release}` stands for its name."""
+
+    make: Command
+    """The command that makes a release of what was built last, with the configuration of now."""
+    run: Command
+    """The command that runs a release."""
+    rollback: Command | None = None
+    """The command that runs the release before the one that runs."""
+    admin: Command | None = None
+    """The command that runs a one-off in the release that runs; `{arguments}` stands for the one-off."""
+    record: str
+    """The file that lists all releases: one JSON object a line, whose `id` is the release's name."""
+
+
 class Resource(_Table):
     """A backing service, attached by the URL in one variable."""
 
@@ -202,6 +221,7 @@ class Contract(_Table):
     clock: Clock | None = None
     telemetry: Telemetry | None = None
     admin: Admin | None = None
+    release: Release | None = None
     resources: dict[str, Resource] = {}
     attested: dict[str, str] = {}
     """Who vouches for a claim that no machine can see, by the claim's number."""
