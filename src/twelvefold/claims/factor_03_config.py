@@ -1,0 +1,450 @@
+"""III. Config: what differs between deploys comes from the environment; declared, checked, secret, replaceable."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..harness import groups, http, leaks, reads, sockets
+from ..harness.claim import NotApplicable, NotRun, Observations, Violation, claim, expect, need
+from ..harness.config import Trial, canary, declared, files_since, named, secrets_of, trials, with_password
+from ..harness.deploy import Deploy, Deploys, unique_email, unique_marker
+from ..harness.own_code import modules, roots
+from ..harness.portrait import Portrait, differences, noise_of
+from ..harness.probing import probed
+from ..harness.processes import Process, eventually
+from ..harness.reads import Read
+from ..harness.roles import Role, role
+from ..harness.traffic import Exchange, ask, crying, failing, faulty, ordinary
+from ..harness.workspace import Workspace
+
+JOB_SECONDS = 20
+END_SECONDS = 5
+LOOK_SECONDS = 0.005
+ROTATION_SECONDS = 5
+REQUESTS = 10
+MOST_VALUES = 6
+# What the system and the interpreter understand: to set it oddly would try them, and not the service.
+OF_THE_SYSTEM = {"PATH", "HOME", "USER", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TERM", "HOSTNAME"}
+OF_LIBRARIES = "PYTHON", "LC_", "LD_", "PG", "SSL_", "DJANGO_SETTINGS_MODULE"
+
+
+@claim(
+    "III.1",
+    "Every variable that the service reads is declared in its settings",
+    threshold="0 read elsewhere, 0 undeclared, 0 that change an answer",
+    seconds=12,
+)
+def every_variable_is_declared(deploys: Deploys, observe: Observations) -> None:
+    deploy = deploys.new()
+    workspace = deploy.workspace
+    code = modules(workspace)
+    mentioned = {name for module in code for name in reads.names_in(module)}
+
+    # As it is written, also where no experiment ever comes.
+    written = [read for module in code for read in reads.written(module)]
+    expect_declared(workspace, written)
+
+    # As it happens, also where the code does not tell.
+    output = deploy.folder / "reads.jsonl"
+    watched = probed(
+        deploy, "twelvefold_reads", output=str(output), roots=[f"{deploy.folder}/process-", *roots(workspace)]
+    )
+    usual = portrait_of_long_running(watched, {})
+    for command in one_offs(watched):
+        watched.run(command)
+    seen = reads.happened(workspace, output, {name for name in mentioned if not is_for_others(name)})
+    if not seen.programs:
+        raise NotRun("no program of the service could be watched: none of them runs in its Python environment")
+    expect_declared(workspace, seen.own)
+    observe.note(f"{len(code)} files read, {seen.programs} programs watched")
+    observe.measure("places that read the environment outside of the settings", 0, "==", 0)
+    observe.note(f"libraries look for {', '.join(sorted(seen.libraries - known(workspace))) or 'nothing'}")
+
+    # As it shows: whatever in the code could be a variable, and is none that is declared.
+    odd = {name: "1" for name in sorted(mentioned - known(workspace)) if not is_for_others(name)}
+    expect_unchanged(deploys, portrait_of_web, odd, "undeclared names of the code", usual.of(deploy.web.process))
+    observe.note(f"{len(odd)} undeclared names, set, change nothing")
+
+
+def known(workspace: Workspace) -> set[str]:
+    """The declared variables; none where nothing says which they are."""
+    return declared(workspace) if workspace.contract.config.example else set()
+
+
+def is_for_others(name: str) -> bool:
+    """Whether it is a variable of the system's or of a library's, whatever the service does with it."""
+    return name in OF_THE_SYSTEM or name.startswith(OF_LIBRARIES)
+
+
+def expect_declared(workspace: Workspace, found: list[Read]) -> None:
+    """Raises Violation that names each place outside of the settings, and each name that is not declared."""
+    settings, config = workspace.contract.code.settings, workspace.contract.config
+    if not settings and not config.example:
+        raise NotRun("factors.toml has neither [code] settings nor [config] example")
+    elsewhere = [read for read in found if settings and read.file not in settings]
+    undeclared = [read for read in found if config.example and read.name and read.name not in declared(workspace)]
+    undeclared = [read for read in undeclared if read not in elsewhere]
+    problems = [f"{read}, outside of {', '.join(settings)}" for read in elsewhere]
+    problems += [f"{read}, which {config.example} does not list" for read in undeclared]
+    if problems:
+        raise Violation("; ".join(problems))
+
+
+def one_offs(deploy: Deploy) -> list[str]:
+    """The commands that run to their end: the release, and the one-offs."""
+    admin = deploy.contract.admin
+    release = ["release"] if "release" in deploy.contract.processes else []
+    return release + [command for command in (admin.succeeds, admin.fails) if command] if admin else release
+
+
+def portrait_of_web(deploy: Deploy, variables: Mapping[str, Any]) -> Portrait:
+    """Runs web with these variables, and asks for all that it offers and for what it cannot give."""
+    portrait = Portrait()
+    web = deploy.start(deploy.web.process, **variables)
+    show(portrait, deploy, web)
+    return portrait
+
+
+def show(portrait: Portrait, deploy: Deploy, web: Process) -> None:
+    """Adds all that web shows of itself."""
+    portrait.add_answers(deploy, web, ordinary(deploy, web))
+    portrait.add_answers(deploy, web, faulty(deploy, web))
+    if deploy.contract.thing and deploy.contract.thing.table and deploy.database:
+        portrait.add_answers(deploy, web, failing(deploy, web))
+    portrait.add_count(web)
+    portrait.add_log(web)
+
+
+def expect_unchanged(
+    deploys: Deploys,
+    take: Callable[[Deploy, Mapping[str, Any]], Portrait],
+    variables: Mapping[str, Any],
+    what: str,
+    usual: Portrait,
+) -> None:
+    """Raises Violation when the variables change what is seen: twice, and in what is the same twice without them."""
+    if not differences(usual, take(deploys.new(), variables)):
+        return
+    noise = noise_of(usual, take(deploys.new(), {}))
+    found = differences(usual, take(deploys.new(), variables), noise)
+    if found:
+        raise Violation(f"with {what}, {'; '.join(found[:3])}")
+
+
+@claim(
+    "III.2",
+    "A bad configuration ends every process type at once, with one message that names all of it",
+    threshold="non-zero exit within 5 s, every bad variable named, no secret told, no port opened",
+    seconds=9,
+)
+def a_bad_configuration_ends_at_once(deploy: Deploy, observe: Observations) -> None:
+    contract = deploy.contract
+    if not contract.config.required:
+        raise NotRun("factors.toml has no [config] required")
+    took = []
+    for process in contract.processes:
+        took += [ends_at_once(deploy, process, process, trial) for trial in trials(deploy, process)]
+    if contract.admin and contract.admin.succeeds:
+        trial = next(trials(deploy, ""))
+        took.append(ends_at_once(deploy, contract.admin.succeeds, "a one-off", trial))
+    observe.measure("slowest end", max(took), "<", END_SECONDS, "s")
+    observe.note(
+        f"{len(took)} bad configurations of {len(contract.processes)} process types, all named, no port opened"
+    )
+
+
+def ends_at_once(deploy: Deploy, command: str, who: str, trial: Trial) -> float:
+    """Runs a program with what it cannot accept; returns after how many seconds it has ended."""
+    given: dict[str, Any] = dict(trial.variables)
+    running = deploy.launch(command, **given)
+    opened: set[str] = set()
+    while running.alive and time.monotonic() - running.started < END_SECONDS:
+        opened |= open_ports(running)
+        time.sleep(LOOK_SECONDS)
+    took = time.monotonic() - running.started
+    case = f"{who} with {trial.what} ({', '.join(sorted(trial.bad))})"
+    expect(not opened, f"{case} to open no port", ", ".join(sorted(opened)))
+    expect(not running.alive, f"{case} to end within {END_SECONDS} s", f"it run on, saying {running.tail(2)}")
+    expect(running.wait() != 0, f"{case} to end with another exit code than 0", running.tail(2))
+    expect_named(running, case, trial, deploy)
+    return took
+
+
+def open_ports(process: Process) -> set[str]:
+    """The sockets on which the process waits for others now."""
+    try:
+        links = [os.readlink(f"/proc/{process.pid}/fd/{number}") for number in os.listdir(f"/proc/{process.pid}/fd")]
+    except OSError:  # it has ended, or has just closed one
+        return set()
+    if not any(link.startswith("socket:") for link in links):  # which costs less to know than the rest
+        return set()
+    return {str(one) for one in sockets.listeners([process.pid]) if one.protocol == "tcp"}
+
+
+def expect_named(process: Process, case: str, trial: Trial, deploy: Deploy) -> None:
+    """Raises Violation unless one message names every bad variable and nothing else, and tells no secret."""
+    config = deploy.contract.config
+    told = leaks.Canaries({str(number): secret for number, secret in enumerate(trial.secrets)}).seen_in(process.output)
+    expect(not told, f"{case} to tell no secret", "a part of one in the log")
+    mentioned = named(process.output, trial.bad, config.file_suffix)
+    missing = ", ".join(sorted(trial.bad - mentioned))
+    expect(not missing, f"{case} to name them all", f"no {missing} in: {process.tail() or 'nothing at all'}")
+    lines = [line for _, line in process.lines]
+    if all(map(is_event, lines)):
+        messages = [line for line in lines if named(line, trial.bad, config.file_suffix)]
+        expect(len(messages) == 1, f"{case} to say so in one message", f"{len(messages)} events")
+    good = frozenset({*config.required, *config.malformed}) - trial.bad
+    wrongly = named(process.output, good, config.file_suffix) if trial.bad <= set(config.required) else set()
+    expect(not wrongly, f"{case} to name nothing that is right", ", ".join(sorted(wrongly)))
+
+
+def is_event(line: str) -> bool:
+    """Whether the line is a JSON object."""
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
+
+
+@claim(
+    "III.3",
+    "It could be published now: no secret is seen anywhere",
+    threshold="0 secrets in history, logs, answers, metrics, command lines, help and files",
+    seconds=14,
+)
+def no_secret_is_seen_anywhere(deploy: Deploy, observe: Observations) -> None:
+    # In what is committed, now or ever.
+    committed = leaks.in_history(deploy.workspace)
+    shown = "; ".join(map(str, committed[:5]))
+    observe.expect(
+        not committed, f"nothing that looks like a secret in {leaks.commits(deploy.workspace)} commits", shown
+    )
+
+    # In what runs: every secret variable has a value that stands nowhere else.
+    if not deploy.contract.config.secrets:
+        raise NotRun("factors.toml has no [config] secrets")
+    began = time.time()
+    planted = plant(deploy)
+    canaries = leaks.Canaries(planted.secrets)
+    seen: list[str] = []
+
+    def look(text: str, where: str) -> None:
+        seen.extend(f"{name} in {where}" for name in canaries.seen_in(text))
+
+    everything_goes_wrong(deploy, planted, look)
+    seen += canaries.in_command_lines(process for process in deploy.processes if process.alive)
+    for command in quiet_commands(deploy):
+        look(said(deploy, command), f"what `{command}` prints")
+    for process in deploy.processes:
+        if process.alive:
+            process.stop()
+        look(process.output, f"the log of {process.type}")
+    for file in files_since(places_of(deploy), began):
+        seen += [f"{name} in the file {file}" for name in canaries.in_file(file)]
+    observe.expect(not seen, f"no trace of {', '.join(sorted(planted.secrets))}", "; ".join(dict.fromkeys(seen)))
+    observe.note(f"looked at {len(deploy.processes)} programs, their answers, logs, command lines and files")
+
+
+@dataclass
+class Planted:
+    """Secrets that work, and stand nowhere else."""
+
+    secrets: dict[str, str]
+    """By the name of their variable."""
+    role: Role | None = None
+    """The database user whose password is one of them."""
+
+
+def plant(deploy: Deploy) -> Planted:
+    """Gives each secret variable a value with a canary in it that works."""
+    values = secrets_of(deploy)
+    planted = Planted({name: secret for name, (_, secret) in values.items()})
+    deploy.variables |= {name: value for name, (value, _) in values.items()}
+    postgres, cache = deploy.contract.resource("postgres"), deploy.contract.resource("cache")
+    if cache:
+        attached = deploy.with_cache()
+        if secret := planted.secrets.get(cache.url):
+            attached.command("CONFIG", "SET", "requirepass", secret)
+            deploy.variables[cache.url] = with_password(attached.url, secret)
+    if postgres and deploy.database:
+        deploy.proxied("postgres")
+        if secret := planted.secrets.get(postgres.url):
+            planted.role = deploy.stack.enter_context(role(deploy.db, secret))
+            deploy.variables[postgres.url] = with_password(deploy.variables[postgres.url], secret, planted.role.name)
+    if deploy.contract.config.example and "LOG_LEVEL" in declared(deploy.workspace):
+        deploy.variables["LOG_LEVEL"] = "debug"
+    return planted
+
+
+def everything_goes_wrong(deploy: Deploy, planted: Planted, look: Callable[[str, str], None]) -> None:
+    """Runs every process type through work, mistakes and outages, and has every answer looked at."""
+    running = [deploy.start(name, ready=False) for name in deploy.contract.long_running]
+    for process in running:
+        deploy.wait_until_ready(process)
+    web = next((process for process in running if deploy.contract.web and process.type == deploy.web.process), None)
+    exchanges = [*ordinary(deploy, web), *faulty(deploy, web)] if web else []
+    for command in one_offs(deploy):
+        deploy.run(command)
+    if web and deploy.database and deploy.contract.thing:
+        exchanges += [*(failing(deploy, web) if deploy.thing.table else []), *without_database(deploy, web, planted)]
+    for exchange in exchanges:
+        if exchange.response:
+            look(f"{exchange.response.headers}\n{exchange.response.text}", f"the answer to {exchange.request}")
+
+
+def without_database(deploy: Deploy, web: Process, planted: Planted) -> list[Exchange]:
+    """What web answers when the database refuses its password, and when nobody answers any more."""
+    known = [path for path in (deploy.web.ready, deploy.web.metrics) if path]
+    found = []
+    if planted.role:
+        planted.role.set_password(canary())
+        planted.role.end_sessions()
+        found += [*crying(deploy, web)[:1], *(ask(web, "GET", path) for path in known)]
+    deploy.proxied("postgres").cut()
+    return [*found, *crying(deploy, web)[:1], *(ask(web, "GET", path) for path in known)]
+
+
+def quiet_commands(deploy: Deploy) -> list[str]:
+    """The commands that tell of the service: the help of each process type, and its configuration."""
+    show = [deploy.contract.config.show] if deploy.contract.config.show else []
+    return [f"{command} --help" for command in deploy.contract.processes.values()] + show
+
+
+def said(deploy: Deploy, command: str) -> str:
+    """What a command prints; one that knows no end is ended."""
+    running = deploy.launch(command)
+    try:
+        running.wait(END_SECONDS)
+    except Violation:
+        running.kill()
+    return running.output
+
+
+def places_of(deploy: Deploy) -> dict[Path, int]:
+    """Where a program may have left files, and how deep to look there."""
+    temporary = [Path(tempfile.gettempdir()), Path("/var/tmp"), Path("/var/log"), Path("/dev/shm"), Path.home()]
+    return {deploy.folder: 12, deploy.workspace.environment: 12, **dict.fromkeys(temporary, 2)}
+
+
+@claim(
+    "III.5",
+    "Credentials rotate while it runs",
+    threshold="requests and jobs succeed within 5 s of the change, same PID",
+    seconds=8,
+)
+def credentials_rotate_while_it_runs(deploy: Deploy, observe: Observations) -> None:
+    suffix = need(deploy.contract.config.file_suffix, "[config] file_suffix")
+    resource = deploy.contract.resource("postgres")
+    if resource is None:
+        raise NotApplicable("no PostgreSQL is attached to the service")
+    password, file = canary(), deploy.folder / "database-url"
+    user = deploy.stack.enter_context(role(deploy.db, password))
+    url = with_password(deploy.db.url, password, user.name)
+    file.write_text(url)
+    by_file: dict[str, Any] = {resource.url: None, f"{resource.url}{suffix}": str(file)}
+    running = [deploy.start(name, ready=False, **by_file) for name in deploy.contract.long_running]
+    for process in running:
+        deploy.wait_until_ready(process)
+    web = next(process for process in running if process.type == deploy.web.process)
+    works(deploy, web)
+    for number in (1, 2):  # who looks once more and then never again is found by the second
+        revoked, url = url, with_password(url, canary())
+        rotate(user, file, url)
+        expect(not user.is_let_in(revoked), "the old password to be refused")
+        took = eventually(
+            lambda: succeeds(deploy, web), f"a request to succeed after rotation {number}", ROTATION_SECONDS
+        )
+        observe.measure(f"rotation {number}: first answer", took, "<", ROTATION_SECONDS, "s")
+        answers = at_once(lambda: succeeds(deploy, web), REQUESTS)
+        observe.expect(all(answers), f"{REQUESTS} requests at once to succeed", f"{answers.count(False)} that did not")
+        works(deploy, web)
+    for process in running:
+        expect(process.alive, f"{process.type} to keep running", process.tail())
+        if process.port:
+            deploy.wait_until_ready(process, ROTATION_SECONDS)
+    observe.note(f"same PIDs: {', '.join(f'{process.type} {process.pid}' for process in running)}")
+
+
+def rotate(user: Role, file: Path, url: str) -> None:
+    """Replaces the file in one step, as a platform does, and has the old password refused everywhere."""
+    fresh = file.with_suffix(".new")
+    fresh.write_text(url)
+    fresh.replace(file)
+    user.set_password(str(urlsplit(url).password))
+    user.end_sessions()
+
+
+def succeeds(deploy: Deploy, web: Process) -> bool:
+    """Whether a thing can be created now."""
+    try:
+        return deploy.attempt(web, unique_marker(), unique_email()).status == deploy.thing.status
+    except http.NO_ANSWER:
+        return False
+
+
+def at_once(act: Callable[[], bool], times: int) -> list[bool]:
+    """What becomes of several at the same time."""
+    with ThreadPoolExecutor(times) as pool:
+        return [future.result() for future in [pool.submit(act) for _ in range(times)]]
+
+
+def works(deploy: Deploy, web: Process) -> None:
+    """Has a thing created, and its job done where there are jobs."""
+    made = deploy.create(web)
+    if deploy.contract.jobs and deploy.contract.jobs.process in deploy.contract.processes:
+        eventually(lambda: deploy.done(made), "the worker to do a job with the new password", ROTATION_SECONDS)
+
+
+@claim(
+    "III.4",
+    "There are no groups of settings: a variable such as APP_ENV changes nothing",
+    threshold="0 differences in answers, logs and processes",
+    seconds=12,
+)
+def a_name_of_an_environment_changes_nothing(deploys: Deploys, observe: Observations) -> None:
+    deploy = deploys.new()
+    code = groups.lines(deploy.workspace)
+    asked = "; ".join(f"{line.place}: {line.text.strip()}" for line in groups.choices(code)[:3])
+    expect(not asked, "no code that asks which environment it is in", asked)
+    names = groups.variables(deploy.workspace, code, known(deploy.workspace))
+    values = groups.values(code)
+    usual = portrait_of_long_running(deploy, {})
+    for number, value in enumerate(values[:MOST_VALUES]):
+        given = {
+            **dict.fromkeys(names, value),
+            **dict.fromkeys(set(groups.SWITCHES) - known(deploy.workspace), ("1", "true")[number % 2]),
+            "WEB_CONCURRENCY": "4",
+        }
+        # The other process types once: what they have in common with web, web has shown.
+        take = portrait_of_long_running if number == 0 else portrait_of_web
+        compared = usual if number == 0 else usual.of(deploy.web.process)
+        expect_unchanged(deploys, take, given, f"APP_ENV={value} and the like, and WEB_CONCURRENCY=4", compared)
+    observe.note(f"{len(names)} names of environments, as {', '.join(values[:MOST_VALUES])}: the same answers and logs")
+    observe.note("WEB_CONCURRENCY=4: as many processes as without")
+
+
+def portrait_of_long_running(deploy: Deploy, variables: Mapping[str, Any]) -> Portrait:
+    """Runs every process type that is to run on with these variables, has them work, and keeps what they showed."""
+    web_type = deploy.web.process
+    others = [deploy.start(name, ready=False, **variables) for name in deploy.contract.long_running if name != web_type]
+    portrait = portrait_of_web(deploy, variables)
+    for process in others:
+        deploy.wait_until_ready(process)
+    if deploy.contract.jobs and deploy.contract.jobs.process in deploy.contract.processes and deploy.contract.thing:
+        web = next(process for process in deploy.processes if process.type == web_type)
+        made = deploy.create(web)
+        eventually(lambda: deploy.done(made), "a job to be done", JOB_SECONDS)
+    for process in others:
+        portrait.add_count(process)
+        process.stop()
+        portrait.add_log(process)
+    return portrait

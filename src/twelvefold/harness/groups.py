@@ -1,0 +1,75 @@
+"""Groups of settings under one name, such as `production`: which variables choose them, and code that asks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .own_code import NOT_ITS_OWN, TESTS
+from .workspace import Workspace
+
+NAMES = """
+    ENV ENVIRONMENT STAGE PROFILE APP_ENV APP_ENVIRONMENT APP_STAGE APP_MODE APP_PROFILE DEPLOY_ENV DEPLOYMENT_ENV
+    DEPLOYMENT_ENVIRONMENT DEPLOYMENT_STAGE RUNTIME_ENV SERVICE_ENV PYTHON_ENV FLASK_ENV DJANGO_ENV FASTAPI_ENV
+    QUART_ENV STARLETTE_ENV NODE_ENV RAILS_ENV RACK_ENV GO_ENV GIN_MODE ASPNETCORE_ENVIRONMENT DOTNET_ENVIRONMENT
+    SPRING_PROFILES_ACTIVE DJANGO_CONFIGURATION ENV_FOR_DYNACONF
+""".split()
+SWITCHES = """
+    DEBUG APP_DEBUG FLASK_DEBUG DJANGO_DEBUG TESTING TEST CI DEV DEV_MODE DEVELOPMENT PROD PRODUCTION
+    IS_PRODUCTION LOCAL
+""".split()
+ONE_OF_THEM = re.compile(r"(\w*_)?(ENV|ENVIRONMENT|STAGE)")
+VALUES = "production development test".split()
+WORDS = "production|prod|development|dev|staging|stage|testing|test|local|live|qa|preprod|preview|sandbox"
+A_WORD = re.compile(rf"[\"']({WORDS})[\"']", re.IGNORECASE)
+A_NAME = re.compile(r"[\"'](?:\$\{?)?([A-Z][A-Z0-9_]*)\}?[\"']|\benv\.([A-Z][A-Z0-9_]*)")
+CHOICE = re.compile(
+    rf"\b\w*(env|environment|stage|profile|deployment|mode)\w*\W.{{0,60}}[\"']({WORDS})[\"']"
+    rf"|[\"']({WORDS})[\"'].{{0,60}}\W\w*(env|environment|stage|profile|deployment)\b",
+    re.IGNORECASE,
+)
+COMPARES = re.compile(r"[!=]=|\bin\b|\bcase\b|\bis\b|\bmatch\b|\.get\(|\[|startswith|\.lower\(|\bequals\b")
+CODE = ".py .js .mjs .cjs .ts .rb .go .java .kt .php .rs .ex .cs .sh".split()
+MOST_BYTES = 500_000
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the service's own code."""
+
+    place: str
+    text: str
+
+
+def lines(workspace: Workspace) -> list[Line]:
+    """Every line of the service's own code, in whatever language, without its tests."""
+    found = []
+    for folder in workspace.contract.code.folders:
+        for path in sorted((workspace.source / folder).rglob("*")):
+            name = path.relative_to(workspace.source).as_posix()
+            if path.suffix not in CODE or NOT_ITS_OWN.search(name) or TESTS.search(name):
+                continue
+            if path.is_file() and path.stat().st_size <= MOST_BYTES:
+                text = path.read_text("utf-8", errors="replace")
+                found += [Line(f"{name}:{number}", line) for number, line in enumerate(text.splitlines(), 1)]
+    return found
+
+
+def choices(code: Iterable[Line]) -> list[Line]:
+    """Where the code asks which group it is in."""
+    return [line for line in code if CHOICE.search(line.text) and COMPARES.search(line.text)]
+
+
+def variables(workspace: Workspace, code: Iterable[Line], declared: Iterable[str]) -> list[str]:
+    """Every variable that may choose a group, in general and in this service."""
+    own = {re.sub(r"\W", "_", name).upper() for name in (workspace.contract.name, *workspace.contract.code.packages)}
+    mentioned = {match[1] or match[2] for line in code for match in A_NAME.finditer(line.text)}
+    found = {name for name in {*mentioned, *declared} if ONE_OF_THEM.fullmatch(name)}
+    return sorted({*NAMES, *(f"{name}_ENV" for name in own), *(f"{name}_ENVIRONMENT" for name in own), *found})
+
+
+def values(code: Iterable[Line]) -> list[str]:
+    """What such a variable may be, in general and in this service."""
+    found = {match[1] for line in code for match in A_WORD.finditer(line.text)}
+    return [*VALUES, *sorted(found - set(VALUES))]
