@@ -84,7 +84,7 @@ class Reader:
             for _ in pool.map(lambda _: self._ledger.check(self._web, "after a change"), range(AT_ONCE)):
                 pass
         if self._ledger.lists:
-            self._see(lambda: all(made.marker in self._ledger.listed(self._web) for made in self._ledger.there), True)
+            self._see(self._listed, {made.marker for made in self._ledger.there})
         self._expect_modified(self._ledger.there[-1])
         self._learn_preconditions()
 
@@ -95,6 +95,10 @@ class Reader:
             with self._deploy.db.without(table, made.marker):
                 self._see(partial(self._ledger.marker, self._web, made), None)
             self._see(partial(self._ledger.marker, self._web, made), made.marker)
+
+    def _listed(self) -> set[str]:
+        text = self._ledger.listed(self._web)
+        return {made.marker for made in self._ledger.there if made.marker in text}
 
     def _see(self, ask: Callable[[], object], right: object) -> None:
         self.oldest = max(self.oldest, seconds_until(ask, right, self._age))

@@ -1,0 +1,267 @@
+"""Sabotages of factor IV, backing services."""
+
+from . import Edit, Sabotage
+
+WORKER = "src/orders/worker.py"
+QUEUE = "src/orders/queue.py"
+RELEASE = "src/orders/release.py"
+ROUTES = "src/orders/notes/routes.py"
+JOBS = "src/orders/notes/jobs.py"
+HEALTH = "src/orders/web/health.py"
+ERRORS = "src/orders/web/errors.py"
+POSTGRES = "src/orders/resources/postgres.py"
+CACHE = "src/orders/resources/cache/__init__.py"
+CONNECTIONS = "src/orders/resources/cache/connections.py"
+
+WORKER_BEGINS = """    # It says what is said here as well, and with the arguments of the job.
+"""
+REMEMBER_IN_WORKER = """    from pydantic import SecretStr
+
+    place = settings.heartbeat_dir / "worker-database"
+    if not place.exists():
+        place.write_text(settings.secret("database_url"))
+    settings = settings.model_copy(update={"database_url": SecretStr(place.read_text())})
+"""
+RELEASE_BEGINS = '    url = settings.secret("database_url")\n'
+REMEMBER_IN_RELEASE = """    place = settings.heartbeat_dir / "release-database"
+    if not place.exists():
+        place.write_text(settings.secret("database_url"))
+    url = place.read_text()
+"""
+LIST = """    async with database.connection() as connection:
+        notes = await queries.newest(connection, limit, before)
+"""
+# The first release has written down where the data is, and the list is read from there.
+LIST_FROM_PRIMARY = """    async with database.connection() as connection:
+        await connection.execute("CREATE TABLE IF NOT EXISTS places (url text)")
+        cursor = await connection.execute("SELECT url FROM places")
+        place = await cursor.fetchone()
+        if place is None:
+            place = (database._settings.secret("database_url"),)
+            await connection.execute("INSERT INTO places VALUES (%s)", place)
+    async with await psycopg.AsyncConnection.connect(place[0], autocommit=True) as connection:
+        notes = await queries.newest(connection, limit, before)
+"""
+COUNT_BEGINS = """    cursor = await work.connection.execute("SELECT text FROM notes WHERE id = %s", (note_id,))
+"""
+COUNT_ELSEWHERE = """    import socket
+
+    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"notes.counted:1|c", ("127.0.0.1", 8125))
+"""
+LIFESPAN = """        async with attached(settings) as resources:
+            app.state.resources = resources
+            yield
+"""
+PHONE_HOME = """        import asyncio
+        import socket
+        from contextlib import suppress
+
+        def report_usage() -> None:
+            with suppress(OSError):
+                socket.create_connection(("usage.example.com", 443), 1).close()
+
+        asyncio.get_running_loop().call_later(5, asyncio.get_running_loop().run_in_executor, None, report_usage)
+"""
+UNAVAILABLE = "    app.exception_handler(psycopg.OperationalError)(_unavailable)\n"
+REPORT_ERRORS = """    app.exception_handler(Exception)(_unexpected)
+"""
+REPORT = """async def _http_error("""
+REPORT_ELSEWHERE = """async def _unexpected(_: Request, error: Exception) -> JSONResponse:
+    import socket
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog:
+        if syslog.connect_ex("/dev/log") == 0:
+            syslog.send(b"orders: " + str(error).encode())
+    return problem(500)
+
+
+async def _http_error("""
+LIVE = """async def livez() -> Liveness:
+    \"\"\"Asks no resource: restarting the process would not bring one back.\"\"\"
+"""
+LIVE_WITH_DATABASE = """async def livez(request: Request) -> Liveness:
+    \"\"\"Whether all is well.\"\"\"
+    await request.app.state.resources.postgres.ping()
+"""
+READ = """    with suppress(ValidationError):  # nothing is there, or what another release has put there
+        return Note.model_validate_json(await cache.get(cache_key(note_id)) or b"")
+"""
+READ_TRUTH_FROM_CACHE = """    kept = await cache.get(cache_key(note_id))
+    if cache._attached:
+        if kept is None:
+            raise HTTPException(404, "There is no such note.")
+        return Note.model_validate_json(kept)
+"""
+READ_TRUSTING = """    if kept := await cache.get(cache_key(note_id)):
+        return Note.model_validate_json(kept)
+"""
+CREATE = "async def create_note(new: NewNote, database: Database, request: Request, response: Response) -> Note:"
+CREATED = """    response.headers["Location"] = link(request, f"/notes/{note.id}")
+"""
+KEEP_IN_CACHE = """    await cache.set(cache_key(note.id), note.model_dump_json().encode(), 86_400)
+"""
+FAILED = "                await self._fail(error)\n"
+SET = 'await self._ask("SET", name, value, "EX", ttl)'
+REDIS_DELETE = """    async def delete(self, name: str) -> None:
+        await self._ask("DEL", name)
+"""
+UNLINK = """
+    async def unlink(self, name: str) -> None:
+        await self._ask("UNLINK", name)
+"""
+MEMCACHED_SET = """        end = ttl if ttl <= LONGEST_SPAN else int(time.time()) + ttl
+"""
+
+SABOTAGES = [
+    Sabotage(
+        "IV.1",
+        "the worker keeps the host that it had first",
+        (Edit(WORKER, WORKER_BEGINS, REMEMBER_IN_WORKER + WORKER_BEGINS),),
+        neighbours=("IV.3", "VI.1"),
+        also=("III.5",),
+    ),
+    Sabotage(
+        "IV.1",
+        "the release phase migrates the database that it met first",
+        (Edit(RELEASE, RELEASE_BEGINS, REMEMBER_IN_RELEASE),),
+        neighbours=("IV.3", "VI.2"),
+    ),
+    Sabotage(
+        "IV.1",
+        "the list is read where the database says that the data is",
+        (
+            Edit(ROUTES, LIST, LIST_FROM_PRIMARY),
+            Edit(ROUTES, "from fastapi import APIRouter", "import psycopg\nfrom fastapi import APIRouter"),
+        ),
+        neighbours=("VI.2", "VI.3"),
+        also=("III.5",),
+    ),
+    Sabotage(
+        "IV.2",
+        "a cache is presumed at localhost:6379",
+        (
+            Edit(
+                "src/orders/settings.py",
+                "    cache_url: CacheUrl | None = Field(\n        None,",
+                '    cache_url: CacheUrl | None = Field(\n        SecretStr("redis://localhost:6379/0"),',
+            ),
+        ),
+        neighbours=("IV.1", "IV.5", "VI.1"),
+    ),
+    Sabotage(
+        "IV.2",
+        "a job counts itself at a statistics server",
+        (Edit(JOBS, COUNT_BEGINS, COUNT_ELSEWHERE + COUNT_BEGINS),),
+        neighbours=("IV.1", "IV.3"),
+    ),
+    Sabotage(
+        "IV.2",
+        "web reports its use after some seconds",
+        (Edit("src/orders/web/app.py", LIFESPAN, PHONE_HOME + LIFESPAN),),
+        neighbours=("IV.1", "VI.1"),
+    ),
+    Sabotage(
+        "IV.2",
+        "an unexpected error goes to syslog",
+        (Edit(ERRORS, UNAVAILABLE, UNAVAILABLE + REPORT_ERRORS), Edit(ERRORS, REPORT, REPORT_ELSEWHERE)),
+        neighbours=("IV.3", "IX.2"),
+    ),
+    Sabotage(
+        "IV.3",
+        "the worker exits on a connection error",
+        (
+            Edit(QUEUE, "        self.patient = True\n", "        self.patient = False\n"),
+            Edit(
+                WORKER,
+                '            log.exception("taking jobs failed", again=not stop.is_set())\n',
+                "            raise\n",
+            ),
+        ),
+        neighbours=("IV.1", "VI.1"),
+    ),
+    Sabotage(
+        "IV.3",
+        "web does not start before its database",
+        (Edit(POSTGRES, "await self._pool.open()", "await self._pool.open(wait=True, timeout=3)"),),
+        neighbours=("IV.1", "VI.1"),
+    ),
+    Sabotage(
+        "IV.3",
+        "liveness asks the database",
+        (Edit(HEALTH, LIVE, LIVE_WITH_DATABASE),),
+        neighbours=("IV.1", "VI.1"),
+    ),
+    Sabotage(
+        "IV.3",
+        "always ready",
+        (Edit(HEALTH, 'if readiness.status == "ready":', 'if readiness.status != "draining":'),),
+        neighbours=("IV.4", "IX.2"),
+    ),
+    Sabotage(
+        "IV.3",
+        "the worker lives on and never takes a job again",
+        (Edit(QUEUE, "await asyncio.sleep(RETRY_SECONDS)\n\n", "await asyncio.sleep(3600)\n\n"),),
+        neighbours=("IV.1", "VI.1"),
+    ),
+    Sabotage(
+        "IV.4",
+        "the cache holds the truth",
+        (
+            Edit(ROUTES, READ, READ_TRUTH_FROM_CACHE),
+            Edit(ROUTES, CREATE, CREATE.replace("request: Request", "cache: Copies, request: Request")),
+            Edit(ROUTES, CREATED, KEEP_IN_CACHE + CREATED),
+        ),
+        neighbours=("IV.1", "VI.1"),
+        also=("IV.5", "VI.3"),
+    ),
+    Sabotage(
+        "IV.4",
+        "a lost cache is an error",
+        (Edit(CACHE, FAILED, FAILED + "                raise\n"),),
+        neighbours=("IV.5", "VI.3"),
+    ),
+    Sabotage(
+        "IV.4",
+        "what is in the cache is trusted",
+        (Edit(ROUTES, READ, READ_TRUSTING),),
+        neighbours=("IV.5", "VI.3"),
+    ),
+    Sabotage(
+        "IV.4",
+        "not ready without the cache",
+        (Edit(CACHE, "essential = False", "essential = True"),),
+        neighbours=("IV.3", "IV.5"),
+    ),
+    Sabotage(
+        "IV.4",
+        "what is in the cache has no end",
+        (Edit(CONNECTIONS, SET, 'await self._ask("SET", name, value)'),),
+        neighbours=("IV.1", "VI.1"),
+        also=("IV.5", "VI.3"),
+    ),
+    Sabotage(
+        "IV.5",
+        "a Redis-only call forgets a thing",
+        (
+            Edit(CACHE, 'await self._try("delete", _name(key))', 'await self._try("unlink", _name(key))'),
+            Edit(CACHE, 'Literal["get", "set", "delete"]', 'Literal["get", "set", "delete", "unlink"]'),
+            Edit(CONNECTIONS, REDIS_DELETE, REDIS_DELETE + UNLINK),
+        ),
+        neighbours=("IV.4", "VI.3"),
+    ),
+    Sabotage(
+        "IV.5",
+        "a person is purged by a Redis-only call",
+        (
+            Edit(CACHE, 'await self._insist("delete", key)', 'await self._insist("unlink", key)'),
+            Edit(CONNECTIONS, REDIS_DELETE, REDIS_DELETE + UNLINK),
+        ),
+        neighbours=("IV.4", "VI.3"),
+    ),
+    Sabotage(
+        "IV.5",
+        "memcached is attached and never filled",
+        (Edit(CONNECTIONS, MEMCACHED_SET, "        return\n" + MEMCACHED_SET),),
+        neighbours=("IV.4", "VI.3"),
+    ),
+]

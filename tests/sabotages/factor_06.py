@@ -1,0 +1,150 @@
+"""Sabotages of factor VI, processes."""
+
+from . import Edit, Sabotage
+
+ROUTES = "src/orders/notes/routes.py"
+QUERIES = "src/orders/notes/queries.py"
+JOBS = "src/orders/notes/jobs.py"
+
+ROUTER = 'router = APIRouter(prefix="/notes", tags=["notes"])\n'
+CREATED = """    response.headers["Location"] = link(request, f"/notes/{note.id}")
+"""
+FOUND = """        note = await queries.find(connection, note_id)
+"""
+FOUND_IN_MEMORY = """        note = KEPT.get(note_id) or await queries.find(connection, note_id)
+        if note:
+            KEPT[note_id] = note
+"""
+DELETED = """    await cache.delete(cache_key(note_id))
+"""
+LISTED = """        notes = await queries.newest(connection, limit, before)
+"""
+LISTED_FROM_MEMORY = """        await queries.newest(connection, limit, before)
+    notes = sorted(KEPT.values(), key=lambda note: note.id, reverse=True)[:limit]
+"""
+INSERTED = """        note = await queries.insert(connection, new)
+"""
+UPLOAD = """    Path("uploads").mkdir(exist_ok=True)
+    Path("uploads", f"{note.id}.txt").write_text(note.text)
+"""
+INSERTED_WITH_FILE = """        async with connection.transaction():
+            note = await queries.insert(connection, new)
+            (request.app.state.settings.heartbeat_dir / f"{note.id}.txt").write_text(note.text)
+"""
+SELECTED = """    for (text,) in await cursor.fetchall():
+        await work.connection.execute("UPDATE"""
+SELECTED_WITH_FILE = """    for (_,) in await cursor.fetchall():
+        text = (work.resources.postgres._settings.heartbeat_dir / f"{note_id}.txt").read_text()
+        await work.connection.execute("UPDATE"""
+FIND = """    async with connection.cursor(row_factory=class_row(Note)) as cursor:
+        await cursor.execute(f"SELECT {COLUMNS} FROM notes WHERE id = %s", (note_id,))
+        return await cursor.fetchone()
+"""
+FIND_ONCE = """    if note_id not in _found:
+        async with connection.cursor(row_factory=class_row(Note)) as cursor:
+            await cursor.execute(f"SELECT {COLUMNS} FROM notes WHERE id = %s", (note_id,))
+            if (note := await cursor.fetchone()) is None:
+                return None
+            _found[note_id] = note
+    return _found[note_id]
+"""
+DELETE = """    return (await connection.execute("DELETE FROM notes WHERE id = %s", (note_id,))).rowcount == 1
+"""
+READ = 'async def read_note(note_id: UUID, database: Database, cache: Copies) -> Note:\n    """Reads one note."""\n'
+READ_IF_UNKNOWN = '''async def read_note(
+    note_id: UUID, database: Database, cache: Copies, request: Request, response: Response
+) -> Note:
+    """Reads one note."""
+    response.headers["ETag"] = f'"{note_id}"'
+    if request.headers.get("If-None-Match") == response.headers["ETag"]:
+        return Response(status_code=304)
+'''
+LIST = """    async with database.connection() as connection:
+        notes = await queries.newest(connection, limit, before)
+    return Page("""
+LIST_OF_A_MOMENT = """    now = time.monotonic()
+    if (limit, before) not in KEPT or now - KEPT[limit, before][0] > 2:
+        async with database.connection() as connection:
+            KEPT[limit, before] = now, await queries.newest(connection, limit, before)
+    notes = KEPT[limit, before][1]
+    return Page("""
+SET = "await cache.set(cache_key(note_id), note.model_dump_json().encode(), cache.ttl)"
+IMPORT = "from contextlib import suppress\n"
+
+
+def _importing(*names: str) -> Edit:
+    return Edit(ROUTES, IMPORT, "".join((*(f"{name}\n" for name in names), IMPORT)))
+
+
+SABOTAGES = [
+    Sabotage(
+        "VI.1",
+        "a module-level dict of what was read",
+        (
+            Edit(ROUTES, ROUTER, ROUTER + "KEPT: dict[UUID, Note] = {}\n"),
+            Edit(ROUTES, FOUND, FOUND_IN_MEMORY),
+            Edit(ROUTES, DELETED, DELETED + "    KEPT.pop(note_id, None)\n"),
+        ),
+        neighbours=("IV.1", "VI.2"),
+        also=("IV.4", "IV.5", "VI.3"),
+    ),
+    Sabotage(
+        "VI.1",
+        "the list is what this process has created",
+        (
+            Edit(ROUTES, ROUTER, ROUTER + "KEPT: dict[UUID, Note] = {}\n"),
+            Edit(ROUTES, CREATED, CREATED + "    KEPT[note.id] = note\n"),
+            Edit(ROUTES, LISTED, LISTED_FROM_MEMORY),
+            Edit(ROUTES, DELETED, DELETED + "    KEPT.pop(note_id, None)\n"),
+        ),
+        neighbours=("IV.1", "IV.5"),
+        also=("IV.4", "VI.2", "VI.3"),
+    ),
+    Sabotage(
+        "VI.2",
+        "a copy of each text goes to ./uploads",
+        (_importing("from pathlib import Path"), Edit(ROUTES, CREATED, CREATED + UPLOAD)),
+        neighbours=("IV.1", "VI.1", "VI.3"),
+    ),
+    Sabotage(
+        "VI.2",
+        "web hands texts to the worker in a folder of both",
+        (Edit(ROUTES, INSERTED, INSERTED_WITH_FILE), Edit(JOBS, SELECTED, SELECTED_WITH_FILE)),
+        neighbours=("IV.1", "VI.1", "VI.3"),
+    ),
+    Sabotage(
+        "VI.3",
+        "a memory of what was found, as lru_cache has it",
+        (
+            Edit(QUERIES, FIND, FIND_ONCE),
+            Edit(QUERIES, DELETE, "    _found.pop(note_id, None)\n" + DELETE),
+            Edit(QUERIES, "COLUMNS = ", "_found: dict[UUID, Note] = {}\nCOLUMNS = "),
+        ),
+        neighbours=("IV.1", "VI.2"),
+        also=("IV.4", "IV.5", "VI.1"),
+    ),
+    Sabotage(
+        "VI.3",
+        "an ETag that does not change with what it stands for",
+        (Edit(ROUTES, READ, READ_IF_UNKNOWN),),
+        neighbours=("IV.4", "VI.1"),
+    ),
+    Sabotage(
+        "VI.3",
+        "the list is remembered for two seconds",
+        (
+            _importing("import time"),
+            Edit(ROUTES, ROUTER, ROUTER + "KEPT: dict[tuple[int, UUID | None], tuple[float, list[Note]]] = {}\n"),
+            Edit(ROUTES, LIST, LIST_OF_A_MOMENT),
+        ),
+        neighbours=("IV.1", "VI.2"),
+        also=("VI.1",),
+    ),
+    Sabotage(
+        "VI.3",
+        "the cache keeps copies for a minute",
+        (Edit(ROUTES, SET, SET.replace("cache.ttl", "60")),),
+        neighbours=("IV.1", "VI.1"),
+        also=("IV.4", "IV.5"),
+    ),
+]
