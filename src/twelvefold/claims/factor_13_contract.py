@@ -1,0 +1,150 @@
+"""XIII. API contract: the document that clients rely on is the truth, and all of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..harness import api, fuzz, routes
+from ..harness.api import Api
+from ..harness.claim import NotRun, Observations, Violation, claim, expect, need
+from ..harness.deploy import Deploy, filled, unique_email, unique_marker
+from ..harness.processes import Process
+
+SHOWN = 8  # how many differences or faults a reason names
+# Ways to ask which must not matter.
+ASKED_OTHERWISE: tuple[dict[str, str], ...] = (
+    {"Host": "other.example", "X-Forwarded-Host": "other.example", "X-Forwarded-Proto": "https"},
+    {"Accept": "text/html", "User-Agent": "Mozilla/5.0", "X-Forwarded-Prefix": "/prefix", "Accept-Language": "de"},
+)
+
+
+@claim(
+    "XIII.1",
+    "The served OpenAPI document is the committed one",
+    threshold="no difference, at two configurations and however it is asked for",
+    fast=True,
+    seconds=3,
+)
+def the_served_contract_is_the_committed_one(deploy: Deploy, observe: Observations) -> None:
+    path = need(deploy.web.contract, "[web] contract")
+    file = need(deploy.web.committed_contract, "[web] committed_contract")
+    committed = api.committed(deploy.workspace.source / file)
+    web = deploy.start("web")
+    _same(committed, _served(web, path), file, "the served one")
+    for headers in ASKED_OTHERWISE:
+        _same(committed, _served(web, path, headers), file, f"the one served with {', '.join(headers)}")
+    observe.note(f"{len(committed.operations)} operations, no difference to {file}")
+
+    if deploy.web.public_url:
+        deploy.variables[deploy.web.public_url] = "https://other.example/base"
+    elsewhere = deploy.start("web")
+    _same(
+        committed, _served(elsewhere, path), file, f"the one served with another {deploy.web.port} and public address"
+    )
+    observe.note("no difference either with another port and public address")
+
+
+def _served(web: Process, path: str, headers: dict[str, str] | None = None) -> Api:
+    response = web.get(path, headers=headers or {})
+    expect(response.status == 200, f"200 from {path}", f"{response.status} {response.text}")
+    return api.parsed(response.text, path)
+
+
+def _same(committed: Api, served: Api, file: str, which: str) -> None:
+    found = list(api.differences(served.document, committed.document))
+    if found:
+        more = f", and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        raise Violation(f"{which} and {file} differ at {', '.join(found[:SHOWN])}{more}")
+
+
+@claim(
+    "XIII.2",
+    "Generated and odd requests get no 5xx and no undocumented answer",
+    threshold="0 faults",
+    seconds=12,
+)
+def no_request_breaks_it(deploy: Deploy, observe: Observations) -> None:
+    web = deploy.start("web")
+    document = _contract(deploy, web)
+    bodies, ids = _known(deploy, web, document)
+    odd = fuzz.odd(document, int(web.port or 0), bodies, ids)
+    _no_faults(odd)
+    observe.measure("faults in odd requests", len(odd.faults), "==", 0)
+    bodies, ids = _known(deploy, web, document)
+    generated = fuzz.generated(document, int(web.port or 0), deploy.folder / "fuzz", bodies, ids)
+    _no_faults(generated)
+    observe.measure("faults in generated requests", len(generated.faults), "==", 0)
+    observe.note(f"{odd.asked} odd and {generated.asked} generated requests (schemathesis, seed {fuzz.SEED})")
+    expect(web.alive, "web to keep running", web.tail())
+    observe.expect(deploy.web.ready is None or web.status(deploy.web.ready) == 200, "a ready process afterwards")
+
+
+def _contract(deploy: Deploy, web: Process) -> Api:
+    """The served document, which XIII.1 compares with the committed one; or that one where none is served."""
+    if deploy.web.contract:
+        return _served(web, deploy.web.contract)
+    file = deploy.web.committed_contract
+    if not file:
+        raise NotRun("factors.toml has neither [web] contract nor [web] committed_contract")
+    return api.committed(deploy.workspace.source / file)
+
+
+def _known(deploy: Deploy, web: Process, document: Api) -> tuple[dict[str, object], dict[str, str]]:
+    """A body that is taken, and identifiers of things that exist, by operation and by path."""
+    thing = deploy.contract.thing
+    if thing is None:
+        return {}, {}
+    bodies = {thing.create: filled(thing.body, marker=unique_marker(), email=unique_email())}
+    ids: dict[str, str] = {}
+    for route in filter(None, (thing.read, thing.delete)):
+        if operation := document.operation(route):
+            ids[str(operation)] = ids[operation.path] = deploy.create(web).id
+    return bodies, ids
+
+
+def _no_faults(fuzzed: fuzz.Fuzzed) -> None:
+    if fuzzed.faults:
+        more = f"\n… and {len(fuzzed.faults) - SHOWN} more" if len(fuzzed.faults) > SHOWN else ""
+        raise Violation("\n".join(fuzzed.faults[:SHOWN]) + more)
+
+
+@claim(
+    "XIII.3",
+    "Every live route is in the contract",
+    threshold="no hidden route, and no hidden method of a known one",
+    seconds=10,
+)
+def no_route_is_hidden(deploy: Deploy, observe: Observations) -> None:
+    web = deploy.start("web")
+    document = _contract(deploy, web)
+    _, ids = _known(deploy, web, document)
+    found = routes.in_code(deploy.workspace.source / folder for folder in deploy.contract.code.folders)
+    told = _told_of(deploy)
+    search = routes.Search(web)
+    _nothing_hidden(search, found, document, told, ids)
+    observe.note(f"web: nothing hidden in {search.asked} requests, for {len(found.paths)} paths of the code and more")
+
+    if deploy.contract.jobs and deploy.contract.jobs.metrics_port and deploy.jobs.process:
+        search = routes.Search(deploy.start(deploy.jobs.process))
+        found = replace(found, words=())
+        _nothing_hidden(search, found, Api({"paths": {}}), told, {})
+        observe.note(f"worker: nothing hidden in {search.asked} requests to its {deploy.jobs.metrics_port}")
+
+
+def _nothing_hidden(
+    search: routes.Search, found: routes.Found, document: Api, told: set[str], ids: dict[str, str]
+) -> None:
+    nowhere = search.nowhere()
+    expect(400 <= nowhere.status < 500, "404 for a path that does not exist", nowhere.status or "no answer")
+    good = next(iter(ids.values()), "1")
+    hidden = list(routes.hidden(search, routes.suggested(found, document, good), document, told, good))
+    expect(not hidden, "no route that the contract does not have", ", ".join(hidden[:SHOWN]))
+    paths = {path: {"GET"} for path in told} | document.paths
+    methods = list(routes.undocumented_methods(search, paths, ids))
+    expect(not methods, "no method that the contract does not have", ", ".join(methods[:SHOWN]))
+
+
+def _told_of(deploy: Deploy) -> set[str]:
+    """What a platform asks for, and what factors.toml names beside the contract."""
+    web = deploy.web
+    return {*filter(None, (web.contract, web.ready, web.live, web.metrics)), *web.undocumented}

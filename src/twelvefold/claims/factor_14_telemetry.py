@@ -1,0 +1,375 @@
+"""XIV. Telemetry: what the service tells about itself is true, complete, and bounded."""
+
+from __future__ import annotations
+
+import signal
+import statistics
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from itertools import count
+from uuid import uuid4
+
+from ..harness import cardinality, collector, http, metrics
+from ..harness.claim import NotRun, Observations, Violation, claim, expect, need
+from ..harness.collector import Collector, Span
+from ..harness.contract import Telemetry
+from ..harness.deploy import Deploy, Deploys, Made
+from ..harness.metrics import Metrics
+from ..harness.processes import Process, eventually
+
+METHOD = ("method", "http_method", "http_request_method", "verb")
+STATUS = ("status", "code", "status_code", "http_status", "http_status_code", "http_response_status_code")
+ROUTE = ("route", "path", "http_route", "handler", "endpoint", "url", "uri", "path_template")
+AT_ONCE = 5
+SETTLED_SECONDS = 5.0  # within which a count shows, where it is not made before the answer is sent
+SCRAPES = 10
+GRACE_SECONDS = 5.0
+EXCHANGES = 60
+USUAL_PORT = 4318  # where OTLP over HTTP goes when nobody says where
+HANDFUL = 20
+KINDS_OF_WHIMS = 200
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Requests that are to be counted alike."""
+
+    method: str
+    status: int
+    times: int
+    ask: Callable[[int], http.Response]
+    """Asks for the nth time."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """A client's own trace and span."""
+
+    trace: str
+    span: str
+
+    @property
+    def header(self) -> str:
+        """What the client sends along (W3C Trace Context), with the mark that the trace is kept."""
+        return f"00-{self.trace}-{self.span}-01"
+
+
+@claim(
+    "XIV.1",
+    "Fifty requests move the counter by fifty; the queue's gauge is the count in SQL",
+    threshold="counter + 50; gauge == SQL, with jobs and without, in web and worker",
+    fast=True,
+    seconds=5,
+)
+def metrics_tell_what_happened(deploy: Deploy, observe: Observations) -> None:
+    path = need(deploy.web.metrics, "[web] metrics")
+    web = deploy.start("web")
+    queue = _Queue(deploy, path) if deploy.contract.jobs and deploy.contract.jobs.gauge else None
+    if queue:
+        queue.expect_agreement(web)
+    moved = [_count(web, path, deploy.web.requests_metric, kind) for kind in _kinds(deploy, web)]
+    observe.measure("counter moved by", sum(sum(one.values()) for one in moved), "==", 50)
+    _told_apart(moved)
+    if queue:
+        _gauge_is_true(deploy, web, queue, observe)
+    elif deploy.contract.jobs:
+        raise NotRun("the counter is right; factors.toml has no [jobs] gauge")
+
+
+def _kinds(deploy: Deploy, web: Process) -> list[Kind]:
+    """Fifty requests of several kinds."""
+    thing = deploy.contract.thing
+    nowhere = Kind("GET", 404, 10, lambda number: web.get(f"/nowhere-{number}-{uuid4().hex}"))
+    if thing is None:
+        alive = need(deploy.web.live or deploy.web.ready, "[thing], and no [web] live")
+        return [nowhere, Kind("GET", 200, 40, lambda _: web.get(alive))]
+    made = deploy.create(web)
+    create = Kind("POST", thing.status, 10, lambda _: deploy.create(web).response)
+    read = Kind("GET", 200, 15, lambda _: deploy.read(web, made))
+    if thing.list is None:
+        return [create, nowhere, Kind("GET", 200, 30, read.ask)]
+    method, _, path = thing.list.partition(" ")
+    return [create, read, Kind(method, 200, 15, lambda _: web.ask(method, path)), nowhere]
+
+
+def _count(web: Process, path: str, name: str, kind: Kind) -> Metrics:
+    """Makes the requests of one kind, several at once; returns which series of the counter they have moved."""
+    first, before = metrics.scrape(web, path), metrics.scrape(web, path)
+    expect(any(series.name == name for series in before), f"a counter called {name} at {path}")
+    own = metrics.moved(first, before, name)  # what asking for the metrics counts by itself
+    with ThreadPoolExecutor(AT_ONCE) as clients:
+        answers = list(clients.map(kind.ask, range(kind.times)))
+    wrong = next((answer for answer in answers if answer.status != kind.status), None)
+    expect(wrong is None, f"{kind.status} from each of {kind.times} requests", wrong and wrong.status)
+
+    moved: Metrics = {}
+    for scrapes in count(1):
+        moved = metrics.moved(before, metrics.scrape(web, path), name)
+        for series, change in own.items():
+            moved[series] = moved.get(series, 0) - change * scrapes
+        moved = {series: change for series, change in moved.items() if change}
+        if sum(moved.values()) >= kind.times or scrapes == SCRAPES:
+            break
+        time.sleep(SETTLED_SECONDS / SCRAPES)
+    told = ", ".join(f"{series} {change:+g}" for series, change in moved.items())
+    after = f"after {kind.times} requests with {kind.method} and {kind.status}"
+    expect(sum(moved.values()) == kind.times, f"{name} + {kind.times} {after}", told or "no change")
+    for names, right in ((METHOD, {kind.method}), (STATUS, {str(kind.status), f"{kind.status // 100}XX"})):
+        labels = {(series.label(*names) or "").upper() for series in moved} - {""}
+        expect(labels <= right, f"{' or '.join(sorted(right))} on what was counted {after}", told)
+    return moved
+
+
+def _told_apart(moved: list[Metrics]) -> None:
+    """Where the counter has a label for routes, different routes are in different series."""
+    seen: set[metrics.Series] = set()
+    for one in moved:
+        routed = {series for series in one if series.label(*ROUTE) is not None}
+        expect(not routed & seen, "the routes in different series", ", ".join(map(str, routed & seen)))
+        seen |= routed
+
+
+class _Queue:
+    """The waiting jobs, as SQL counts them and as a process tells."""
+
+    def __init__(self, deploy: Deploy, path: str) -> None:
+        self._database = deploy.db
+        self._count = need(deploy.jobs.waiting, "[jobs] waiting")
+        self._gauge = metrics.selector(need(deploy.jobs.gauge, "[jobs] gauge"))
+        self._path = path
+
+    @property
+    def waiting(self) -> int:
+        """How many there are."""
+        return int(self._database.value(self._count))
+
+    def expect_agreement(self, process: Process) -> int:
+        """Waits until the process tells the count; returns it. Raises Violation when it does not."""
+        told: float | None = None
+        deadline = time.monotonic() + SETTLED_SECONDS
+        while time.monotonic() < deadline:
+            before = self.waiting
+            told = metrics.value_of(metrics.scrape(process, self._path), self._gauge)
+            if told == before == self.waiting:
+                return before
+            time.sleep(0.1)
+        raise Violation(f"{process.type} tells {self._gauge} {told}, where SQL counts {self.waiting}")
+
+
+def _gauge_is_true(deploy: Deploy, web: Process, queue: _Queue, observe: Observations) -> None:
+    many = queue.expect_agreement(web)
+    expect(many > 10, "a waiting job for each thing that was created", many)
+    deploy.create(web)
+    expect(queue.expect_agreement(web) == many + 1, "one more waiting job after one more thing")
+    with deploy.db.locked(need(deploy.thing.table, "[thing] table")):
+        worker = deploy.start(deploy.jobs.process)
+        deploy.db.wait_for_waiting()
+        held = queue.expect_agreement(worker) if worker.port else 0
+        queue.expect_agreement(web)
+    eventually(lambda: queue.waiting == 0, "every job to be done", 20)
+    queue.expect_agreement(web)
+    observe.note(f"web's gauge == SQL at 0, {many}, {many + 1}, {held} and 0")
+    if not worker.port:
+        raise NotRun("web's gauge is right; factors.toml has no [jobs] metrics_port to look at the worker's")
+    queue.expect_agreement(worker)
+    observe.note(f"worker's gauge == SQL at {held} and 0")
+
+
+@claim(
+    "XIV.2",
+    "A trace crosses web and worker to a collector, and a dead collector changes nothing",
+    threshold="one trace, in order; without a collector the same answers, half of them in < 0.5 s, each in < 3 s,"
+    " and an end within the grace time",
+    seconds=10,
+)
+def traces_arrive_and_cost_nothing(deploys: Deploys, observe: Observations) -> None:
+    deploy = deploys.new()
+    if deploy.contract.telemetry is None:
+        raise NotRun("factors.toml has no [telemetry]")
+    if deploy.web.grace:
+        deploy.variables[deploy.web.grace] = f"{GRACE_SECONDS:g}"
+    if deploy.web.drain:
+        deploy.variables[deploy.web.drain] = "0"
+    _a_trace_crosses(deploy, deploy.contract.telemetry, observe)
+    _a_dead_collector_changes_nothing(deploy, deploy.contract.telemetry, observe)
+
+
+def _started(deploy: Deploy, process: str, telemetry: Telemetry, url: str | None) -> Process:
+    """Starts a process type with traces going to a collector, and waits for nothing."""
+    before = dict(deploy.variables)
+    if url:
+        deploy.variables |= {**telemetry.given, telemetry.endpoint: url}
+    try:
+        return deploy.start(process, ready=False)
+    finally:
+        deploy.variables = before
+
+
+def _a_trace_crosses(deploy: Deploy, telemetry: Telemetry, observe: Observations) -> None:
+    has_worker = bool(deploy.contract.jobs and deploy.contract.jobs.process in deploy.contract.processes)
+    # A collector for each process: where a span arrives shows where it comes from.
+    with collector.listening() as of_web, collector.listening() as of_worker:
+        web = _started(deploy, "web", telemetry, of_web.url)
+        worker = _started(deploy, deploy.jobs.process, telemetry, of_worker.url) if has_worker else None
+        running = [process for process in (web, worker) if process]
+        for process in running:
+            deploy.wait_until_ready(process)
+        contexts = [Context(uuid4().hex, uuid4().hex[:16]) for _ in range(2)]
+        made = [deploy.create(web, headers={"traceparent": context.header}) for context in contexts]
+        if worker:
+            eventually(lambda: all(deploy.done(one) for one in made), "the jobs to be done", 20)
+        with suppress(Violation):  # most exporters wait for more spans before they send any; an end makes them send
+            eventually(lambda: of_web.of(contexts[1].trace) and (not worker or of_worker.of(contexts[1].trace)), "", 6)
+        for process in running:
+            process.stop()
+        for context in contexts:
+            _is_one_trace(context, of_web, of_worker if worker else None)
+        expect(not of_web.trouble + of_worker.trouble, "OTLP over HTTP", (of_web.trouble + of_worker.trouble)[:1])
+        names = {span.service for span in of_web.spans + of_worker.spans}
+        nameless = {name for name in names if not name or name.startswith("unknown_service")}
+        expect(not nameless, "a service.name in every resource", nameless)
+        observe.note(
+            f"{len(of_web.spans)} spans from web and {len(of_worker.spans)} from worker, of {' and '.join(names)}"
+        )
+
+
+def _is_one_trace(context: Context, of_web: Collector, of_worker: Collector | None) -> None:
+    """The client's span is the parent of the server's, that one's descendant is the producer, whose is the consumer."""
+    in_web = of_web.of(context.trace)
+    spans = {span.id: span for span in in_web + (of_worker.of(context.trace) if of_worker else [])}
+    seen = ", ".join(map(str, spans.values())) or "no span of it"
+
+    def above(span: Span) -> list[Span]:
+        chain = [span]
+        while chain[-1].parent in spans and len(chain) <= len(spans):
+            chain.append(spans[chain[-1].parent])
+        return chain[1:]
+
+    servers = [span for span in in_web if span.kind == "server" and span.parent == context.span]
+    expect(len(servers) == 1, "one server span from web, as a child of the client's", seen)
+    strays = [span for span in spans.values() if span is not servers[0] and servers[0] not in above(span)]
+    expect(not strays, "every span of the trace below the server's", ", ".join(map(str, strays)))
+    if of_worker is None:
+        return
+    producers = [span for span in in_web if span.kind == "producer"]
+    expect(producers, "a producer span from web, in the client's trace", seen)
+    consumers = [span for span in of_worker.of(context.trace) if span.kind == "consumer"]
+    expect(consumers, "a consumer span from worker, in the client's trace", seen)
+    lost = [span for span in consumers if not any(one in producers for one in above(span))]
+    expect(not lost, "each consumer span below its producer's", ", ".join(map(str, lost)))
+
+
+def _a_dead_collector_changes_nothing(deploy: Deploy, telemetry: Telemetry, observe: Observations) -> None:
+    has_worker = bool(deploy.contract.jobs and deploy.contract.jobs.process in deploy.contract.processes)
+    with ExitStack() as stack:
+        refusing, silent = stack.enter_context(collector.refusing()), stack.enter_context(collector.silent())
+        nobody = _at_the_usual_port(stack)
+        plain = _started(deploy, "web", telemetry, None)
+        dead = [_started(deploy, "web", telemetry, url) for url in (refusing, silent)]
+        workers = [_started(deploy, deploy.jobs.process, telemetry, silent)] if has_worker else []
+        for process in (plain, *dead, *workers):
+            deploy.wait_until_ready(process)
+        usual = _exchange(deploy, plain)[0]
+        for web, how in zip(dead, ("refuses", "hangs"), strict=True):
+            answers, seconds, made = _exchange(deploy, web)
+            expect(answers == usual, f"the same answers where the collector {how}", f"{answers}, not {usual}")
+            observe.measure(f"collector {how}: half of the answers within", statistics.median(seconds), "<", 0.5, "s")
+            observe.measure("the slowest within", max(seconds), "<", 3, "s")
+            if workers:
+                eventually(lambda made=made: all(map(deploy.done, made)), "the jobs to be done all the same", 20)  # type: ignore[misc]
+        _end_in_time((*dead, *workers), observe)
+        plain.stop()
+        if nobody:
+            observe.expect(not nobody.connections, "nothing is sent without being told where to", nobody.connections)
+
+
+def _at_the_usual_port(stack: ExitStack) -> Collector | None:
+    """A collector where exporters send to by themselves; None where somebody else has that port."""
+    try:
+        return stack.enter_context(collector.listening(USUAL_PORT))
+    except OSError:
+        return None
+
+
+def _exchange(deploy: Deploy, web: Process) -> tuple[list[object], list[float], list[Made]]:
+    """Several requests: what the answers look like, how long each took, and what was made."""
+    answers: list[object] = []
+    seconds: list[float] = []
+    made: list[Made] = []
+    for turn in range(EXCHANGES):
+        began = time.monotonic()
+        try:
+            if turn % 3 == 0:
+                made.append(deploy.create(web))
+                response = made[-1].response
+            else:
+                response = deploy.read(web, made[-1]) if turn % 3 == 1 else web.get("/nowhere")
+        except http.NO_ANSWER as error:
+            raise Violation(f"expected an answer while the collector is dead, saw {error!r}") from None
+        seconds.append(time.monotonic() - began)
+        answers.append((response.status, *sorted(response.headers)))
+    return answers[:3], seconds, made
+
+
+def _end_in_time(processes: Sequence[Process], observe: Observations) -> None:
+    """All are told to stop at once; each has the grace time, and a little for the rest."""
+    began = time.monotonic()
+    for process in processes:
+        process.signal(signal.SIGTERM)
+    for process in processes:
+        code = process.wait(GRACE_SECONDS + 10)
+        expect(code in (0, 143), f"a clean end of {process.type} without a collector", code)
+    observe.measure("end without a collector", time.monotonic() - began, "<", GRACE_SECONDS + 2, "s")
+
+
+@claim(
+    "XIV.3",
+    "A thousand random paths add a bounded number of series",
+    threshold=f"<= {HANDFUL} more series",
+    seconds=8,
+)
+def series_do_not_grow_with_what_clients_send(deploy: Deploy, observe: Observations) -> None:
+    path = need(deploy.web.metrics, "[web] metrics")
+    collections = _collections(deploy)
+    web = deploy.start("web")
+    has_worker = deploy.contract.jobs and deploy.contract.thing and deploy.contract.jobs.metrics_port
+    running = [web, deploy.start(deploy.jobs.process)] if has_worker else [web]
+    _live(deploy, web, 5)  # whatever a kind of request adds, it adds at its first time
+    _send(web, cardinality.whims(KINDS_OF_WHIMS, collections, seed=1))
+    for process in running:
+        metrics.scrape(process, path)  # which adds the series of that request
+    before = [len(metrics.scrape(process, path)) for process in running]
+    answered = _send(web, cardinality.whims(1000, collections))
+    expect(answered > 900, "answers to most of a thousand requests", answered)
+    _live(deploy, web, 30)
+    for process, had in zip(running, before, strict=True):
+        has = len(metrics.scrape(process, path))
+        observe.measure(f"series of {process.type}: {had} +", has - had, "<=", HANDFUL)
+
+
+def _collections(deploy: Deploy) -> tuple[str, ...]:
+    """The paths below which identifiers lie."""
+    thing = deploy.contract.thing
+    return (thing.read.partition(" ")[2].partition("/{id}")[0],) if thing else ()
+
+
+def _send(web: Process, whims: Iterable[cardinality.Whim]) -> int:
+    """Sends them all; returns how many were answered."""
+    return sum(cardinality.send(int(web.port or 0), whim) > 0 for whim in whims)
+
+
+def _live(deploy: Deploy, web: Process, times: int) -> None:
+    """Makes things, reads them and deletes some, and has their jobs done."""
+    if deploy.contract.thing is None:
+        return
+    made = [deploy.create(web) for _ in range(times)]
+    for one in made:
+        deploy.read(web, one)
+    if deploy.contract.jobs and deploy.contract.jobs.metrics_port:
+        eventually(lambda: all(map(deploy.done, made)), "the jobs to be done", 20)
+    if deploy.thing.delete:
+        for one in made[::2]:
+            deploy.delete(web, one)

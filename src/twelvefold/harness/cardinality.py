@@ -1,0 +1,87 @@
+"""A thousand requests of which no two are alike, in whatever a careless label might be made of."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from uuid import UUID
+
+from .http import NO_ANSWER
+
+SEED = 12
+METHODS = ("GET", "GET", "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+# Methods that parsers know, and words that only some of them let pass.
+RARE = """
+    PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK SEARCH REPORT MERGE CHECKOUT NOTIFY SUBSCRIBE UNSUBSCRIBE PURGE
+    LINK UNLINK ACL BIND REBIND UNBIND MKACTIVITY MKCALENDAR SOURCE M-SEARCH TRACE QUERY
+""".split()
+
+
+@dataclass(frozen=True)
+class Whim:
+    """A request like no other."""
+
+    method: str
+    path: str
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    client: str = "127.0.0.1"
+    """The address that it comes from."""
+
+
+def whims(number: int, collections: tuple[str, ...], seed: int = SEED) -> Iterator[Whim]:
+    """So many requests; `collections` are paths below which identifiers lie."""
+    chance = random.Random(seed)
+    for turn in range(number):
+        word = f"{chance.getrandbits(64):016x}"
+        path = _path(chance, turn, word, collections)
+        rare = RARE[turn // 20 % len(RARE)] if turn % 20 == 10 else f"X{word[:6].upper()}"
+        method = rare if turn % 10 == 0 else METHODS[turn % len(METHODS)]
+        body = None if method in ("GET", "HEAD") else b" " * chance.randrange(2000)
+        yield Whim(method, path, _headers(chance, word), body, f"127.0.{chance.randrange(1, 250)}.{turn % 250 + 1}")
+
+
+def _path(chance: random.Random, turn: int, word: str, collections: tuple[str, ...]) -> str:
+    collection = collections[turn % len(collections)] if collections else "/x"
+    paths = (
+        f"/{word}",
+        f"/{word}/{chance.randrange(10**6)}",
+        f"{collection}/{UUID(int=chance.getrandbits(128), version=4)}",
+        f"{collection}/{word}",
+        f"{collection}?limit={chance.randrange(1, 99)}&{word}={word}",
+        f"{collection}/{chance.randrange(10**9)}?x={word}",
+        f"/%{chance.randrange(16, 100)}{word}",
+    )
+    return paths[turn % len(paths)]
+
+
+def _headers(chance: random.Random, word: str) -> dict[str, str]:
+    return {
+        "Host": f"{word}.example",
+        "User-Agent": f"{word}/1.0",
+        "Referer": f"https://{word}.example/{word}",
+        "Accept-Language": word[:2],
+        "Content-Type": f"application/x-{word}",
+        "Cookie": f"session={word}",
+        "Authorization": f"Bearer {word}",
+        "Origin": f"https://{word}.example",
+        "X-Forwarded-For": f"10.{chance.randrange(250)}.{chance.randrange(250)}.7",
+        **{f"X-{name}": word for name in ("Request-ID", "Tenant-ID", "User-ID", "Api-Key", "Client-Version")},
+    }
+
+
+def send(port: int, whim: Whim, timeout: float = 10) -> int:
+    """Sends it; returns the status of the answer, 0 without one."""
+    with suppress(*NO_ANSWER):
+        connection = HTTPConnection("127.0.0.1", port, timeout=timeout, source_address=(whim.client, 0))
+        try:
+            connection.request(whim.method, whim.path, whim.body, whim.headers)
+            answer = connection.getresponse()
+            answer.read()
+            return answer.status
+        finally:
+            connection.close()
+    return 0

@@ -1,0 +1,173 @@
+"""Faults of telemetry."""
+
+from . import Edit, Sabotage
+
+MIDDLEWARE = "src/orders/web/middleware.py"
+TELEMETRY = "src/orders/telemetry.py"
+TRACING = "src/orders/tracing.py"
+JOBS = "src/orders/jobs.py"
+LABELS = "    requests, duration = _series(method, route, status)\n"
+ROUTE = '    route = getattr(scope.get("route"), "path", "unmatched" if status == 404 else "other")\n'
+METHOD = '    method = scope["method"] if scope["method"] in METHODS else "other"\n'
+EXPOSITION = "    return generate_latest(REGISTRY)\n"
+MEASURE = "    telemetry.QUEUE_JOBS.clear()\n"
+COUNTED = "    requests.inc()\n"
+ORIGIN = "    return tracing.carrier() | ("
+BATCH = "    provider.add_span_processor(BatchSpanProcessor(exporter))\n"
+ENDPOINT = """    if settings.otel_exporter_otlp_endpoint is None:
+        return
+"""
+
+SABOTAGES = [
+    Sabotage(
+        "XIV.1",
+        "the metrics are a static text",
+        (Edit(TELEMETRY, EXPOSITION, "    return _TEXT\n\n\n_TEXT = generate_latest(REGISTRY)\n"),),
+        ("XIV.2", "IX.2", "XIII.2"),
+    ),
+    Sabotage(
+        "XIV.1",
+        "a request counts twice",
+        (Edit(MIDDLEWARE, COUNTED, "    requests.inc()\n    requests.inc()\n"),),
+        ("XIV.2", "XIV.3", "IX.2"),
+    ),
+    Sabotage(
+        "XIV.1",
+        "every request counts as a success",
+        (Edit(MIDDLEWARE, LABELS, LABELS.replace("status)", "200)")),),
+        ("XIV.2", "XIV.3"),
+    ),
+    Sabotage(
+        "XIV.1",
+        "every tenth request counts for ten",
+        (Edit(MIDDLEWARE, COUNTED, "    if next(NUMBERS) % 10 == 0:\n        requests.inc(10)\n"),),
+        ("XIV.2", "XIV.3"),
+    ),
+    Sabotage(
+        "XIV.1",
+        "the queue is counted once, at the first question",
+        (
+            Edit(
+                JOBS,
+                MEASURE,
+                "    if telemetry.QUEUE_JOBS.collect()[0].samples:\n        return\n" + MEASURE,
+            ),
+        ),
+        ("XIV.3", "IX.2"),
+    ),
+    Sabotage(
+        "XIV.1",
+        "the queue's gauge counts jobs that run as well",
+        (
+            Edit(
+                JOBS,
+                "procrastinate_jobs WHERE status = 'todo'),\n",
+                "procrastinate_jobs WHERE status IN ('todo', 'doing')),\n",
+            ),
+        ),
+        ("XIV.3", "IX.2"),
+    ),
+    Sabotage(
+        "XIV.2",
+        "the context is dropped on the way into the queue",
+        (Edit(JOBS, ORIGIN, "    return ("),),
+        ("XIV.1", "XIV.3", "IX.2"),
+    ),
+    Sabotage(
+        "XIV.2",
+        "the context that a client sends is not read",
+        (
+            Edit(
+                MIDDLEWARE,
+                "        started = perf_counter()\n",
+                '        scope["headers"] = [pair for pair in scope["headers"] if pair[0] != b"traceparent"]\n'
+                "        started = perf_counter()\n",
+            ),
+        ),
+        ("XIV.1", "XIV.3"),
+    ),
+    Sabotage(
+        "XIV.2",
+        "each span is sent before the work goes on",
+        (
+            Edit(
+                TRACING,
+                BATCH,
+                "    from opentelemetry.sdk.trace.export import SimpleSpanProcessor\n\n"
+                "    provider.add_span_processor(SimpleSpanProcessor(exporter))\n",
+            ),
+        ),
+        ("XIV.1", "IX.2"),
+    ),
+    Sabotage(
+        "XIV.2",
+        "the end waits for the collector",
+        (
+            Edit(
+                TRACING,
+                "    if provider:\n        last = threading.Thread(target=provider.shutdown, daemon=True)\n",
+                "    if provider:\n        provider.force_flush(60_000)\n"
+                "        last = threading.Thread(target=provider.shutdown, daemon=True)\n",
+            ),
+            Edit(TRACING, "        timeout=EXPORT_SECONDS,\n", "        timeout=60,\n"),
+        ),
+        ("XIV.1", "IX.2"),
+    ),
+    Sabotage(
+        "XIV.2",
+        "traces go to the usual place when nobody names one",
+        (
+            Edit(TRACING, ENDPOINT, ""),
+            Edit(
+                TRACING,
+                "str(settings.otel_exporter_otlp_endpoint).rstrip",
+                'str(settings.otel_exporter_otlp_endpoint or "http://127.0.0.1:4318").rstrip',
+            ),
+            Edit(TRACING, "ParentBasedTraceIdRatio(settings.otel_traces_sampler_arg)", "ParentBasedTraceIdRatio(1)"),
+        ),
+        ("XIV.1", "IX.2"),
+    ),
+    Sabotage(
+        "XIV.3",
+        "the path as it is asked for is a label",
+        (Edit(MIDDLEWARE, ROUTE, '    route = scope["path"]\n'),),
+        ("XIV.2", "IX.2"),
+    ),
+    Sabotage(
+        "XIV.3",
+        "the client's program is a label",
+        (
+            Edit(
+                TELEMETRY,
+                "IN_FLIGHT = Gauge(",
+                'CLIENTS = Counter("http_clients", "Requests by program.", ["client"], registry=REGISTRY)\n'
+                "IN_FLIGHT = Gauge(",
+            ),
+            Edit(
+                MIDDLEWARE,
+                COUNTED,
+                COUNTED + '    client = dict(scope["headers"]).get(b"user-agent", b"")\n'
+                '    telemetry.CLIENTS.labels(client.decode("latin-1")).inc()\n',
+            ),
+        ),
+        ("XIV.2", "IX.2"),
+    ),
+    Sabotage(
+        "XIV.3",
+        "every method is a label of its own",
+        (Edit(MIDDLEWARE, METHOD, '    method = scope["method"]\n'),),
+        ("XIV.1", "XIV.2", "IX.2"),
+    ),
+    Sabotage(
+        "XIV.3",
+        "each job has a series of its own",
+        (
+            Edit(
+                "src/orders/worker.py",
+                "            telemetry.JOBS.labels(job.name, outcome).inc()\n",
+                '            telemetry.JOBS.labels(f"{job.name}:{job_id}", outcome).inc()\n',
+            ),
+        ),
+        ("XIV.1", "XIV.2"),
+    ),
+]
