@@ -55,6 +55,18 @@ SABOTAGES = [
         also=("I.2",),
     ),
     Sabotage(
+        "XII.1",
+        "one-offs run in what was built last",
+        (
+            Edit(
+                "dev/ledger.py",
+                "    with prepared(current) as services:\n",
+                '    with stack(image("orders", "")[0], current.commit) as services:\n',
+            ),
+        ),
+        neighbours=("V.2", "XII.3"),
+    ),
+    Sabotage(
         "XII.2",
         "web migrates when it starts",
         (

@@ -6,10 +6,12 @@ import json
 import signal
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from ..harness import contents, migrating, repository, tracing
 from ..harness.beginnings import wait_until_begun
 from ..harness.claim import NotApplicable, NotRun, Observations, claim, expect, need
+from ..harness.config import canary
 from ..harness.deploy import RELEASE_SECONDS, Deploy, Deploys, filled, unique_marker
 from ..harness.http import NO_ANSWER
 from ..harness.kin import kin, left_of
@@ -17,7 +19,10 @@ from ..harness.migrating import Watch
 from ..harness.one_off import executed, held_at, is_of_release, mapped, opened, packages, program_of, variables_of
 from ..harness.person import Search, files_of, keep, neighbours_of, someone
 from ..harness.processes import Process, eventually
+from ..harness.rehearsal import Rehearsal
+from ..harness.releases import Rollout, configuration
 from ..harness.sockets import connections, listeners
+from ..harness.workspace import Workspace
 
 AT_ONCE = 5
 SETTLE_SECONDS = 1.0  # for what a process does once it has begun
@@ -32,11 +37,12 @@ SETTLE_SECONDS = 1.0  # for what a process does once it has begun
     threshold="the same program, packages, code and variables as web",
     seconds=6,
 )
-def a_one_off_is_a_part_of_the_release(deploy: Deploy, observe: Observations) -> None:
+def a_one_off_is_a_part_of_the_release(deploy: Deploy, observe: Observations, tmp_path: Path) -> None:
     if deploy.contract.admin is None:
         raise NotRun("factors.toml has no [admin]")
     command = need(deploy.contract.admin.succeeds, "[admin] succeeds")
     _deployed_together(deploy, command)
+    _run_in_the_release_that_runs(deploy.workspace, command.split()[-1], tmp_path, observe)
     web = deploy.start(deploy.contract.web.process if deploy.contract.web else deploy.contract.long_running[0])
     trace = _trace(deploy, ["execve", "execveat", "open", "openat"])
     with held_at(deploy, command, prefix=trace.prefix if trace else ()) as held:
@@ -73,6 +79,24 @@ def _deployed_together(deploy: Deploy, command: str) -> None:
                 for what in ("image", "build"):
                     same = service.get(what) == web.get(what)
                     expect(same, f"the {what} of web for {name} in {file}", service.get(what))
+
+
+def _run_in_the_release_that_runs(workspace: Workspace, one_off: str, folder: Path, observe: Observations) -> None:
+    """Whatever was built and released since."""
+    how, build = workspace.contract.release, workspace.contract.code.build
+    if how is None or how.admin is None or build is None:
+        return
+    project = repository.clone(workspace, folder / "clone")
+    rollout = Rollout(Rehearsal(folder / "engine", project), how, build, configuration(project, canary()))
+    image, release = rollout.built(), rollout.released()
+    rollout.change()
+    rollout.built()
+    rollout.released()
+    expect((done := rollout.run(str(release["id"]))).code == 0, f"release {release['id']} to run", done.tail)
+    command = how.admin.replace("{arguments}", one_off)
+    done = rollout.do(command)
+    here = done.code == 0 and rollout.started() == {image}
+    observe.expect(here, f"`{command}` to run in the release that runs", rollout.started() or done.tail)
 
 
 # XII.2

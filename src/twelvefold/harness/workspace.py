@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from . import contract
@@ -23,6 +23,7 @@ INSTALL_SECONDS = 300
 # What a build or an install may see of the environment of the person who proves.
 TOOLS = ("HOME", "LANG", "PATH", "TMPDIR", "XDG_CACHE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR", "NO_PROXY")
 TOOL_PREFIXES = ("UV_", "PIP_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "DOCKER_", "GIT_CONFIG", "BUILDX_")
+SCHEMES = {"postgres": "postgresql", "cache": "redis", "other": "http"}
 IDENTITY = ("-c", "user.name=twelvefold", "-c", "user.email=twelvefold@localhost", "-c", "commit.gpgsign=false")
 
 
@@ -47,7 +48,7 @@ class Workspace:
     image: str
     """The image's digest or name, for the driver `image`."""
     installed: str
-    """How the environment was made: `locked`, `unlocked`, `in place` or `none`."""
+    """How the environment was made: `locked`, `unlocked`, `in place`, `configured` (it needs variables) or `none`."""
     trouble: str
     """What kept the first choice of `installed` from working."""
 
@@ -94,6 +95,24 @@ def prepare(project: Path, folder: Path, *, driver: str = "process", image: str 
     (folder / "workspace.json").write_text(json.dumps(values))
     os.environ[VARIABLE] = str(folder)
     return workspace
+
+
+def earlier(workspace: Workspace, commit: str, folder: Path) -> Workspace:
+    """The service as it was at another commit, installed in a folder that is made for it; raises PreparationError."""
+    folder.mkdir(parents=True)
+    git(folder, "clone", "--quiet", "--no-hardlinks", "--no-checkout", str(workspace.source), "source")
+    git(folder / "source", "checkout", "--quiet", commit)
+    shutil.copy2(workspace.source / contract.FILE, folder / "source")  # what is looked at stays the same
+    installed, trouble = _install(folder / "source", folder / "source", folder / "environment")
+    return replace(workspace, folder=folder, commit=commit, changed=False, installed=installed, trouble=trouble)
+
+
+def placeholders(contract_: Contract) -> dict[str, str]:
+    """For each required variable a value of the right form, behind which there is nothing."""
+    urls = {
+        one.url: f"{(one.schemes or [SCHEMES[one.kind]])[0]}://127.0.0.1:1/none" for one in contract_.resources.values()
+    }
+    return {name: urls.get(name, "1") for name in contract_.config.required}
 
 
 def tool_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -203,9 +222,12 @@ def _uv_sync(project: Path, source: Path, environment: Path) -> tuple[str, str]:
         ("locked", source, ["--locked"]),
         ("unlocked", source, []),
         ("in place", project, ["--frozen"]),
+        ("configured", source, ["--locked"]),
     ):
         words = ["uv", "sync", "--quiet", *options, "--no-dev", "--no-editable"]
         given = {"UV_PROJECT_ENVIRONMENT": str(environment), "UV_COMPILE_BYTECODE": "1"}
+        if how == "configured":
+            given |= placeholders(contract.load(source))
         try:
             _run(words, folder, given)
         except PreparationError as error:

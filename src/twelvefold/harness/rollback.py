@@ -1,0 +1,84 @@
+"""The release before this one: which it is, and whether what its code names is still there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from .databases import Database
+from .workspace import Workspace, git
+
+MIGRATIONS = ":(glob)**/migrations/**", ":(glob)**/migrate/**", ":(glob)**/alembic/**"
+ASIDE = {"migrations", "migrate", "alembic", "tests", ".git", ".venv"}
+CODE = {".py", ".sql", ".js", ".ts", ".rb", ".go", ".java", ".php"}
+LARGEST_BYTES = 1_000_000
+# Whatever a statement can name, as a kind and a path: tables and views, their columns with types, functions.
+NAMED = """
+    SELECT 'table', nspname, relname, '' FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+        WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND nspname !~ '^(pg_|information_schema)'
+    UNION ALL SELECT 'column', table_name, column_name, data_type FROM information_schema.columns
+        WHERE table_schema NOT IN ('pg_catalog', 'information_schema')
+    UNION ALL SELECT 'function', nspname, proname, '' FROM pg_proc JOIN pg_namespace ON pg_namespace.oid = pronamespace
+        WHERE nspname !~ '^(pg_|information_schema)'
+    UNION ALL SELECT 'type', nspname, typname, '' FROM pg_type JOIN pg_namespace ON pg_namespace.oid = typnamespace
+        WHERE typtype IN ('e', 'd') AND nspname !~ '^(pg_|information_schema)'
+"""
+Name = tuple[str, str, str, str]
+
+
+def before(workspace: Workspace) -> str | None:
+    """The commit of the release before: of the newest tag, or the one before the newest migration, or the last one."""
+    source = workspace.source
+    head = git(source, "rev-parse", "HEAD").strip()
+    tags = git(source, "tag", "--list", "v[0-9]*", "--merged", "HEAD", "--sort=-version:refname").split()
+    for tag in tags:
+        if (commit := git(source, "rev-list", "-n", "1", tag).strip()) != head:
+            return commit
+    migrated = git(source, "log", "-n", "1", "--format=%H", "--", *MIGRATIONS).strip()
+    for commit in (migrated, head):
+        parent = git(source, "rev-parse", "--verify", "--quiet", f"{commit}^", check=False).strip() if commit else ""
+        if parent:
+            return parent
+    return None
+
+
+def differences(workspace: Workspace, commit: str) -> list[str]:
+    """The files that make the service another one than at that commit."""
+    changed = git(workspace.source, "diff", "--name-only", "-z", commit, "HEAD").split("\0")
+    folders = workspace.contract.code.folders
+    lists = {"pyproject.toml", "uv.lock", "requirements.txt", "package.json", "package-lock.json", "Procfile"}
+    return [
+        name
+        for name in changed
+        if name in lists or any(name.startswith(f"{folder}/") or folder == "." for folder in folders)
+    ]
+
+
+def names(database: Database) -> set[Name]:
+    """All that a statement can name."""
+    return {(str(kind), str(where), str(what), str(how)) for kind, where, what, how in database.rows(NAMED)}
+
+
+def missed(source: Workspace, known: set[Name], now: set[Name]) -> list[str]:
+    """What was there and is gone, or is of another type, and is named by the code, but for its migrations."""
+    gone = known - now
+    if not gone:
+        return []
+    texts = [text for place in (source.source, source.environment) for text in _texts(place)]
+    found = []
+    for kind, where, what, how in sorted(gone):
+        tells = re.compile(rf"(?<!\w){re.escape(what)}(?!\w)")
+        within = re.compile(rf"(?<!\w){re.escape(where)}(?!\w)")
+        if any(tells.search(text) and (kind != "column" or within.search(text)) for text in texts):
+            found.append(f"{kind} {where}.{what}{f' ({how})' if how else ''}")
+    return found
+
+
+def _texts(folder: Path) -> list[str]:
+    """The code below a folder, but for migrations, documents and tests."""
+    found = []
+    for path in folder.rglob("*"):
+        inside = set(path.relative_to(folder).parts)
+        if path.suffix in CODE and not inside & ASIDE and path.is_file() and path.stat().st_size < LARGEST_BYTES:
+            found.append(path.read_text("utf-8", "replace"))
+    return found
