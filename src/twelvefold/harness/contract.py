@@ -60,6 +60,12 @@ class Code(_Table):
     """The files that may read the environment."""
     build: Command | None = None
     """The command that builds the image, as a person types it."""
+    setup: Command | None = None
+    """The command that installs what development and CI need."""
+    dev: Command | None = None
+    """The command that runs the service on a developer's machine."""
+    test: Command | None = None
+    """The command that runs the service's tests, with pytest."""
 
 
 class Config(_Table):

@@ -46,7 +46,7 @@ class Rehearsal:
     def run(self, command: str, variables: Mapping[str, str] | None = None, prefix: Sequence[str] = ()) -> Rehearsed:
         """Runs a command line of the service's, as a person does in a shell."""
         environment = tool_environment({"TERM": "dumb", **(variables or {})})
-        environment["PATH"] = os.pathsep.join((str(self._programs()), environment["PATH"]))
+        environment["PATH"] = os.pathsep.join((str(self.programs()), environment["PATH"]))
         process = self._start([*prefix, *shlex.split(command)], environment)
         try:
             output, _ = process.communicate(timeout=SECONDS)
@@ -92,7 +92,8 @@ class Rehearsal:
         lines = file.read_text().splitlines() if file.exists() else []
         return [call for call in map(json.loads, lines) if not kinds or call["kind"] in kinds]
 
-    def _programs(self) -> Path:
+    def programs(self) -> Path:
+        """The folder with the stand-in under the names of all engines, first on the PATH of what is run."""
         programs = self.folder / "bin"
         if not programs.exists():
             programs.mkdir(parents=True)
