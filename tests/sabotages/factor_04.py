@@ -48,6 +48,15 @@ COUNT_ELSEWHERE = """    import socket
 
     socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"notes.counted:1|c", ("127.0.0.1", 8125))
 """
+ARCHIVE = """    await work.connection.execute(ARCHIVE, (ARCHIVE_AFTER_DAYS,))
+"""
+ASK_A_NEIGHBOUR = """    from http.client import HTTPConnection
+
+    try:
+        HTTPConnection("127.0.0.1", 8500, timeout=1).request("GET", "/v1/kv/archive-after")
+    except OSError:
+        pass
+"""
 LIFESPAN = """        async with attached(settings) as resources:
             app.state.resources = resources
             yield
@@ -159,6 +168,12 @@ SABOTAGES = [
         "web reports its use after some seconds",
         (Edit("src/orders/web/app.py", LIFESPAN, PHONE_HOME + LIFESPAN),),
         neighbours=("IV.1", "VI.1"),
+    ),
+    Sabotage(
+        "IV.2",
+        "the nightly job asks a neighbour",
+        (Edit(JOBS, ARCHIVE, ASK_A_NEIGHBOUR + ARCHIVE),),
+        neighbours=("IV.1", "VI.2"),
     ),
     Sabotage(
         "IV.2",

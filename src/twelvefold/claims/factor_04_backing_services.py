@@ -79,12 +79,13 @@ def only_declared_resources_are_contacted(deploy: Deploy, observe: Observations)
     usage.work()
     usage.fail()
     usage.run_one_offs()
+    passed = usage.let_time_pass()
     usage.live_for(WATCHED_SECONDS)
     usage.stop()
     others = usage.foreign_contacts()
     told = "; ".join(f"{who}: {', '.join(map(str, addresses))}" for who, addresses in others.items())
     observe.expect(not others, f"no address but those of {', '.join(usage.declared) or 'nothing'}", told)
-    observe.note(f"watched: {', '.join(usage.traces)}; each long enough to work, fail, and live {WATCHED_SECONDS:g} s")
+    observe.note(f"watched at work, in errors and for {WATCHED_SECONDS:g} s: {', '.join(usage.traces)}; {passed}")
 
 
 @claim(
@@ -150,6 +151,7 @@ def a_lost_cache_is_slower_never_wrong(deploy: Deploy, observe: Observations) ->
     ledger = Ledger(deploy)
 
     ledger.create(web)
+    ledger.learn_to_list(web)
     cache.flush()
     ledger.check(web, "right after the cache was emptied")
     for _ in range(3):
@@ -161,6 +163,8 @@ def a_lost_cache_is_slower_never_wrong(deploy: Deploy, observe: Observations) ->
     for name, spoil in caches.ways_to_spoil(cache):
         spoil()
         ledger.check(web, f"while the cache {name}")
+        if ledger.lists:
+            ledger.listed(web)
     ledger.create(web, "while the cache is full")
     caches.mend(cache)
     observe.note("right with a cache that was emptied, garbled and full")
@@ -187,6 +191,7 @@ def a_lost_cache_is_slower_never_wrong(deploy: Deploy, observe: Observations) ->
     for process in (web, second):
         ledger.create(process, "while the cache is silent")
         ledger.check(process, "while the cache is silent")
+    stale.expect_over((web, second), age, "while the cache is silent")
 
     proxy.restore()
     observe.measure("oldest wrong answer after its return", stale.oldest((web, second), age), "<=", age, "s")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CANNOT_CONFINE = 125
 
 # linux/sched.h, linux/mount.h, fcntl.h
-CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
+CLONE_NEWNS, CLONE_NEWIPC, CLONE_NEWUSER = 0x00020000, 0x08000000, 0x10000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = (
     1,
     2,
@@ -44,7 +44,7 @@ def prefix(deploy: Deploy, *, read_only: bool) -> list[str]:
 
     Read-only, the program can write to /tmp, /dev/shm and the deploy's folder. Otherwise it can write to the folder
     that it starts in as well, and to all where programs like to leave something. What is writable is the program's own,
-    empty at first, and gone with it.
+    empty at first, and gone with it; so is memory that processes share by a name.
     """
     from .claim import NotRun  # not at the top: as a program this file stands alone
 
@@ -102,10 +102,10 @@ def _confine(empty: list[str], visible: list[str], *, writable_here: bool) -> No
 
 def _unshare() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    if os.geteuid() == 0 and libc.unshare(CLONE_NEWNS) == 0:
+    if os.geteuid() == 0 and libc.unshare(CLONE_NEWNS | CLONE_NEWIPC) == 0:
         return
     user, group = os.geteuid(), os.getegid()
-    _check(libc.unshare(CLONE_NEWUSER | CLONE_NEWNS), "unshare")
+    _check(libc.unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC), "unshare")
     for name, text in {"setgroups": "deny", "uid_map": f"{user} {user} 1", "gid_map": f"{group} {group} 1"}.items():
         Path(f"/proc/self/{name}").write_text(text)
 

@@ -120,6 +120,7 @@ class Staleness:
         self._ledger = ledger
         self._deleted, self._changed = ledger.there[:2]
         self._new = self._changed
+        self._began = time.monotonic()
 
     def delete(self, web: Process) -> None:
         """Deletes the first over HTTP."""
@@ -130,6 +131,15 @@ class Staleness:
         """Changes the second in the database, where factors.toml says how."""
         self._ledger.there.remove(self._changed)
         self._new = change(self._ledger.deploy, self._changed)
+        self._began = time.monotonic()
+
+    def expect_over(self, webs: Sequence[Process], seconds: float, when: str) -> None:
+        """So many seconds after the deletion and the change no answer may be as before."""
+        time.sleep(max(0.0, self._began + seconds - time.monotonic()))
+        for web in webs:
+            for made, right in ((self._deleted, None), (self._changed, self._new.marker)):
+                seen = self._ledger.marker(web, made, when)
+                expect(seen == right, f"{right or '404'} {seconds:g} s after a change, {when}", seen)
 
     def oldest(self, webs: Sequence[Process], seconds: float) -> float:
         """For how long, of these seconds and a moment more, an answer was as before; from then on all must be new."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -39,9 +39,9 @@ class MovedTime:
         """The moved time, in seconds since 1970."""
         return time.time() + self._ahead
 
-    def start(self, process: str, **variables: str) -> Process:
+    def start(self, process: str, *, prefix: Sequence[str] = (), **variables: str | None) -> Process:
         """Starts a process type, and waits for nothing."""
-        started = self._deploy.start(process, ready=False, **self._variables, **variables)
+        started = self._deploy.start(process, ready=False, prefix=prefix, **self._variables, **variables)
         self._processes.append(started)
         return started
 

@@ -14,11 +14,15 @@ from urllib.parse import urlsplit
 from . import http, tracing
 from .claim import HarnessError, NotRun, Violation
 from .deploy import Deploy, unique_email, unique_marker
+from .moved_time import MovedTime, moved_time
 from .processes import END_SECONDS, Process, eventually
+from .proxy import Proxy
 from .tracing import NAMES, Address, Trace
 
 NOBODY = "00000000-0000-7000-8000-000000000000"
 CUT_SECONDS = 1.0
+LATER = 60, 3600, 86_400
+DUE_SECONDS = 1.5  # what is due then takes a moment: the clock makes a job, and a worker takes it
 JOB_FAILS_SECONDS = 5.0
 LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "postgres": 5432, "redis": 6379, "amqp": 5672}
@@ -39,7 +43,10 @@ class Usage:
             deploy.proxied("postgres")
         if deploy.contract.resource("cache"):
             with suppress(NotRun):
-                deploy.with_cache()
+                deploy.proxied("cache")
+        self._moved: MovedTime | None = None
+        with suppress(NotRun):
+            self._moved = deploy.stack.enter_context(moved_time(deploy, time.time()))
 
     @property
     def declared(self) -> dict[str, tuple[str, int]]:
@@ -69,14 +76,15 @@ class Usage:
                 self.deploy.delete(web, made)
 
     def fail(self) -> None:
-        """Asks for what is wrong, then has writes and jobs fail, then cuts the database for a moment."""
+        """Asks for what is wrong, then has writes and jobs fail, then cuts each resource for a moment."""
         for web in self._webs:
             self._ask_wrongly(web)
         if self.deploy.database and (table := self.deploy.thing.table):
             with self.deploy.db.failing(table, "INSERT"):
                 self._try_to_create()
             self._let_jobs_fail(table)
-            self._cut_the_database()
+        for proxy in self.deploy.proxies.values():
+            self._cut(proxy)
 
     def run_one_offs(self) -> None:
         """Runs the release phase and the one-offs, those that fail too."""
@@ -91,6 +99,15 @@ class Usage:
             process = self.deploy.launch(words, prefix=trace.prefix, **self._optional)
             process.wait(END_SECONDS)
             trace.wait(process.pid)
+
+    def let_time_pass(self) -> str:
+        """Has them live through a minute, an hour and a day, and do what is due then; returns what was done of it."""
+        if not self._moved:
+            return "time was not moved forward: install the package libfaketime"
+        for seconds in LATER:
+            self._moved.move(self._moved.now() + seconds)
+            time.sleep(DUE_SECONDS)
+        return "time was moved forward by a minute, an hour and a day"
 
     def live_for(self, seconds: float) -> None:
         """Waits until the youngest process is so old."""
@@ -124,8 +141,11 @@ class Usage:
         return {name: addresses for name, addresses in found.items() if addresses}
 
     def _start(self, name: str, type_: str, variables: Mapping[str, str | None]) -> None:
-        trace = self._watch(name)
-        self._processes[name] = self.deploy.start(type_, ready=False, prefix=trace.prefix, **variables)
+        prefix = self._watch(name).prefix
+        if self._moved:
+            self._processes[name] = self._moved.start(type_, prefix=prefix, **variables)
+        else:
+            self._processes[name] = self.deploy.start(type_, ready=False, prefix=prefix, **variables)
 
     def _watch(self, name: str) -> Trace:
         self.traces[name] = tracing.prepare(self.deploy, tracing.NETWORK)
@@ -165,12 +185,11 @@ class Usage:
             with suppress(Violation):  # which need not be: the job may be done otherwise
                 eventually(failures, "a job to fail", JOB_FAILS_SECONDS)
 
-    def _cut_the_database(self) -> None:
-        proxy = self.deploy.proxied("postgres")
+    def _cut(self, proxy: Proxy) -> None:
         proxy.cut()
         self._try_to_create()
         for web in self._webs:
-            _ask_quietly(web, *self._known_paths(web))
+            _ask_quietly(web, self.deploy.thing.read.partition(" ")[2].replace("{id}", NOBODY), *self._known_paths(web))
         time.sleep(CUT_SECONDS)
         proxy.restore()
 
