@@ -308,9 +308,9 @@ def without_database(deploy: Deploy, web: Process, planted: Planted) -> list[Exc
     if planted.role:
         planted.role.set_password(canary())
         planted.role.end_sessions()
-        found += [*crying(deploy, web)[:1], *(ask(web, "GET", path) for path in known)]
+        found += [*crying(deploy, web, once=True), *(ask(web, "GET", path) for path in known)]
     deploy.proxied("postgres").cut()
-    return [*found, *crying(deploy, web)[:1], *(ask(web, "GET", path) for path in known)]
+    return [*found, *crying(deploy, web, once=True), *(ask(web, "GET", path) for path in known)]
 
 
 def quiet_commands(deploy: Deploy) -> list[str]:

@@ -9,6 +9,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from zlib import crc32
 
 from .claim import NotRun
 from .deploy import Deploy
@@ -26,9 +27,10 @@ def probed(deploy: Deploy, probe: str, **arguments: object) -> Deploy:
         raise NotRun("what happens inside an interpreter is seen in processes only: prove without IMAGE")
     if not site_packages(workspace):
         raise NotRun("only the inside of Python code can be seen, and no Python environment is installed")
-    folder = deploy.folder / probe
+    statement = f"import {probe}; {probe}.start(**{_literal(arguments)})"
+    folder = deploy.folder / f"{probe}-{crc32(statement.encode()):08x}"
     if not folder.exists():
-        _make(workspace, folder, f"import {probe}; {probe}.start(**{_literal(arguments)})")
+        _make(workspace, folder, statement)
     return replace(deploy, driver=ProcessDriver(os.pathsep.join((str(folder / "bin"), workspace.search_path))))
 
 

@@ -85,22 +85,21 @@ def failing(deploy: Deploy, web: Process) -> list[Exchange]:
         return crying(deploy, web)
 
 
-def crying(deploy: Deploy, web: Process) -> list[Exchange]:
-    """A client that asks for things, whatever becomes of it."""
+def crying(deploy: Deploy, web: Process, *, once: bool = False) -> list[Exchange]:
+    """A client that asks for things, whatever becomes of it; `once` is for when each answer takes its time."""
     thing = deploy.thing
     method, path = _split(thing.create)
-    body = filled(thing.body, marker="sample", email=unique_email())
-    return [
-        ask(web, method, path, body=body),
-        ask(web, *_split(thing.read.replace("{id}", BY_FORMAT["uuid"]))),
-        *([ask(web, *_split(thing.list))] if thing.list else []),
-    ]
+    found = [ask(web, method, path, body=filled(thing.body, marker="sample", email=unique_email()))]
+    if once:
+        return found
+    found.append(ask(web, *_split(thing.read.replace("{id}", BY_FORMAT["uuid"]))))
+    return [*found, ask(web, *_split(thing.list))] if thing.list else found
 
 
 @contextmanager
-def away(deploy: Deploy) -> Iterator[None]:
-    """Takes the table of the things away for a while; raises NotRun where factors.toml names none."""
-    table = deploy.thing.table
+def away(deploy: Deploy, table: str | None = None) -> Iterator[None]:
+    """Takes a table away for a while, by default that of the things; raises NotRun where factors.toml names none."""
+    table = table or deploy.thing.table
     if not table:
         raise NotRun("factors.toml has no [thing] table")
     with _renamed(deploy, table, f"{table.rpartition('.')[2]}_away"):

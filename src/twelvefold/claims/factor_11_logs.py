@@ -1,0 +1,273 @@
+"""XI. Logs: a stream of events on stdout, whoever speaks; where it flows is the platform's affair."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+
+from ..harness import events, log_files, tracing
+from ..harness.claim import NotRun, Observations, Violation, claim, expect
+from ..harness.config import files_since
+from ..harness.deploy import Deploy, Deploys
+from ..harness.processes import Process, eventually
+from ..harness.traffic import ask, away, crying, failing, faulty, ordinary
+from ..harness.trouble import ends, failed_imports, inside, refusals
+
+ON_THE_PIPE_SECONDS = 1
+REQUESTS = 160
+THINGS = 40
+BURST = 20
+JOBS = 10
+UNDER_WAY = 5  # so many of the last may still have been under way when the process was killed
+JOB_SECONDS = 20
+NO_SUCH = "no-such-thing-as-"
+
+
+@claim(
+    "XI.1",
+    "Logs go to stdout and stderr alone",
+    threshold="0 log files, 0 collectors, after 200 requests and as many as that brings of jobs and errors",
+    seconds=12,
+)
+def logs_go_to_stdout_alone(deploy: Deploy, observe: Observations) -> None:
+    began = time.time()
+    traces: list[tracing.Trace] = []
+
+    def traced() -> tuple[str, ...]:
+        traces.append(tracing.prepare(deploy, log_files.CALLS))
+        return traces[-1].prefix
+
+    running = [deploy.start(name, ready=False, prefix=traced()) for name in deploy.contract.long_running]
+    for process in running:
+        deploy.wait_until_ready(process)
+    web = next((process for process in running if deploy.contract.web and process.type == deploy.web.process), None)
+    requests = load(deploy, web) if web else 0
+    ended = [deploy.run(command, prefix=traced()).process for command in ended_by_themselves(deploy)]
+    for process in running:  # what was kept in memory is written at the end
+        process.stop()
+    seen = []
+    for process, trace in zip((*running, *ended), traces, strict=True):
+        trace.wait(process.pid)
+        seen += written(process.type, trace)
+    own = deploy.folder, deploy.workspace.environment
+    left = [file for file in files_since(dict.fromkeys(own, 12), began) if log_files.looks_like_a_log(file)]
+    seen += [f"the file {file} has lines like a log's" for file in left if str(file) not in "".join(seen)]
+    observe.expect(not seen, "0 log files and 0 collectors of logs", "; ".join(seen[:5]))
+    observe.note(f"{len(traces)} programs traced to their end, {requests} requests")
+
+
+def load(deploy: Deploy, web: Process) -> int:
+    """Has web do everything, some of it often, and has the worker done with it; returns the number of requests."""
+    exchanges = [*ordinary(deploy, web), *faulty(deploy, web)]
+    if deploy.contract.thing and deploy.database and deploy.thing.table:
+        exchanges += failing(deploy, web)
+    if deploy.contract.thing:
+        made = [deploy.create(web) for _ in range(THINGS)]
+        exchanges += [ask(web, "GET", f"/{NO_SUCH}{number}") for number in range(REQUESTS // 2)]
+        for one in made * (REQUESTS // 2 // THINGS):
+            deploy.read(web, one)
+        if has_worker(deploy):
+            eventually(lambda: all(map(deploy.done, made)), "the worker to do its jobs", JOB_SECONDS, pause=0.2)
+        return len(exchanges) + len(made) * (1 + REQUESTS // 2 // THINGS)
+    return len(exchanges) + len([ask(web, "GET", f"/{NO_SUCH}{number}") for number in range(REQUESTS)])
+
+
+def written(name: str, trace: tracing.Trace) -> list[str]:
+    """What a program has written where it should not, in words."""
+    calls = trace.calls()
+    told = log_files.told(calls)
+    files = log_files.filled(calls).values()
+    found = [f"{name} writes {file.path}, which {problem}" for file in files if (problem := file.problem(told))]
+    return found + [f"{name} tells a collector of logs, at {place}" for place in log_files.collectors(calls)]
+
+
+def has_worker(deploy: Deploy) -> bool:
+    """Whether there is somebody to do the jobs of things."""
+    contract = deploy.contract
+    return bool(contract.jobs and contract.jobs.process in contract.processes and contract.thing and deploy.database)
+
+
+def ended_by_themselves(deploy: Deploy) -> list[str]:
+    """The release, a one-off and one that fails, as far as there are such."""
+    admin = deploy.contract.admin
+    release = ["release"] if "release" in deploy.contract.processes else []
+    return release + [command for command in (admin.succeeds, admin.fails) if command] if admin else release
+
+
+@claim(
+    "XI.2",
+    "A line is on the pipe as soon as it is written",
+    threshold="within 1 s, and there after a SIGKILL",
+    seconds=8,
+)
+def a_line_is_there_at_once(deploys: Deploys, observe: Observations) -> None:
+    deploy = deploys.new()
+    lines_come_at_once(deploy, observe)
+    if has_worker(deploy):
+        lines_of_jobs_come_at_once(deploy, observe)
+    if "release" in deploy.contract.processes and deploy.workspace.driver == "process":
+        lines_of_a_one_off_come_at_once(deploys.new(released=False), observe)
+
+
+def lines_come_at_once(deploy: Deploy, observe: Observations) -> None:
+    """Asks web a few times and waits for each line; then asks it often, and kills it upon the last answer."""
+    web = deploy.start(deploy.web.process)
+    slowest, lines_each = 0.0, []
+    for number in range(3):
+        quiet(web)
+        before = len(web.lines)
+        ask(web, "GET", f"/{NO_SUCH}{number}")
+        slowest = max(slowest, await_line(web, before, "a request"))
+        quiet(web)
+        lines_each.append(len(web.lines) - before)
+    observe.measure("web: from the answer to its line", slowest, "<", ON_THE_PIPE_SECONDS, "s")
+    before = len(web.lines)
+    for number in range(BURST):
+        ask(web, "GET", f"/{NO_SUCH}burst-{number}")
+    web.kill()
+    expected = (BURST - UNDER_WAY) * min(lines_each)
+    observe.measure(f"web: lines of {BURST} requests after SIGKILL", len(web.lines) - before, ">=", expected)
+
+
+def lines_of_jobs_come_at_once(deploy: Deploy, observe: Observations) -> None:
+    """The same with jobs."""
+    web = deploy.start(deploy.web.process)
+    worker = deploy.start(deploy.jobs.process)
+    quiet(worker)
+    before = len(worker.lines)
+    made = deploy.create(web)
+    eventually(lambda: deploy.done(made), "a job to be done", JOB_SECONDS)
+    took = await_line(worker, before, "a job")
+    observe.measure("worker: from the effect of a job to its line", took, "<", ON_THE_PIPE_SECONDS, "s")
+    quiet(worker)
+    each, before = len(worker.lines) - before, len(worker.lines)
+    several = [deploy.create(web) for _ in range(JOBS)]
+    eventually(lambda: all(map(deploy.done, several)), f"{JOBS} jobs to be done", JOB_SECONDS)
+    worker.kill()
+    expected = (JOBS - UNDER_WAY) * min(each, 1)
+    observe.measure(f"worker: lines of {JOBS} jobs after SIGKILL", len(worker.lines) - before, ">=", expected)
+
+
+def lines_of_a_one_off_come_at_once(deploy: Deploy, observe: Observations) -> None:
+    """Counts how often a program that ends by itself writes: who keeps lines writes them all together in the end."""
+    trace = tracing.prepare(deploy, ["write", "writev"])
+    finished = deploy.run("release", prefix=trace.prefix)
+    expect(finished.code == 0, "release to exit 0", finished.process.tail())
+    trace.wait(finished.process.pid)
+    lines = len(finished.process.lines)
+    observe.measure(f"release: times it wrote its {lines} lines", len(log_files.told(trace.calls())), ">=", lines)
+
+
+def await_line(process: Process, before: int, what: str) -> float:
+    """Waits for the line of what has just been done; returns after how many seconds it was there."""
+    began = time.monotonic()
+    with suppress(Violation):
+        eventually(lambda: len(process.lines) > before, "", ON_THE_PIPE_SECONDS)
+        return max(0.0, process.lines[before][0] - began)
+    process.stop()
+    kept = len(process.lines) - before
+    if kept:
+        raise Violation(
+            f"expected the line of {what} within {ON_THE_PIPE_SECONDS} s, saw {process.type} keep it until its end"
+        )
+    raise NotRun(f"{process.type} writes no line about {what}, so nothing can be said of when it would come")
+
+
+def quiet(process: Process, seconds: float = 0.2) -> None:
+    """Waits until the process has written nothing for a moment."""
+    eventually(lambda: not process.lines or time.monotonic() - process.lines[-1][0] > seconds, "silence in the log", 10)
+
+
+@claim(
+    "XI.3",
+    "Every line of every process type is one JSON event",
+    threshold="0 lines without a time, a level and a message, whatever goes wrong",
+    seconds=14,
+)
+def every_line_is_one_event(deploy: Deploy, observe: Observations) -> None:
+    within = inside(deploy)
+    heard: list[Process] = []
+    imported: dict[str, list[str]] = {}
+
+    def hear(process: Process) -> Process:
+        """Takes it among those whose every line counts, and what was imported until now."""
+        heard.append(process)
+        imported[process.type] = within.make_trouble(process)
+        expect_events(heard)
+        return process
+
+    if deploy.database:
+        deploy.proxied("postgres")
+    web = hear(within.deploy.start(deploy.web.process))
+    expect_access_log(deploy, web)
+    if has_worker(deploy):
+        hear(worker_whose_job_fails(within.deploy, web))
+    for name in deploy.contract.long_running:
+        if name not in imported:
+            hear(within.deploy.start(name))
+    if deploy.database and deploy.contract.thing:
+        without_table_and_database(deploy, web, heard)
+    for process in heard[::-1]:
+        process.stop()
+    expect_events(heard)
+    observe.note(f"{', '.join(process.type for process in heard)}: work, mistakes, outages, crashes, SIGTERM")
+
+    for what, process in (*refusals(deploy), *failed_imports(within, imported)):
+        expect(process.lines, f"{what} to say so", "nothing")
+        expect_events([process])
+        heard.append(process)
+        observe.note(f"{what.rstrip(',')}: {len(process.lines)} event(s)")
+    heard += [process for _, process in ends(deploy) if not is_usage(process)]
+    expect_events(heard)
+    observe.measure(f"of {sum(len(process.lines) for process in heard)} lines, those that are no event", 0, "==", 0)
+    if within.reason:
+        observe.note(f"not seen: crashes and warnings of libraries ({within.reason})")
+
+
+def expect_events(processes: list[Process]) -> None:
+    """Raises Violation with the first lines that are no events."""
+    found = events.problems(processes)
+    expect(not found, "one JSON event a line, with a time, a level and a message", "; ".join(found[:3]))
+
+
+def expect_access_log(deploy: Deploy, web: Process) -> None:
+    """Raises Violation unless requests are told of, each in an event."""
+    before = len(web.lines)
+    asked = len([*ordinary(deploy, web), *faulty(deploy, web)])
+    with suppress(Violation):
+        eventually(lambda: len(web.lines) - before >= asked, "", 2)
+    seen = len(web.lines) - before
+    expect(seen >= asked // 2, f"an access log, so at least {asked // 2} lines after {asked} requests", seen)
+
+
+def worker_whose_job_fails(deploy: Deploy, web: Process) -> Process:
+    """A worker that finds a job which cannot be done, since the table is not there."""
+    deploy.create(web)
+    with away(deploy, deploy.jobs.table):
+        worker = deploy.start(deploy.jobs.process)
+        eventually(lambda: tells_of_it(worker, 0), "the worker to tell of a job that failed", JOB_SECONDS)
+    return worker
+
+
+def without_table_and_database(deploy: Deploy, web: Process, everybody: list[Process]) -> None:
+    """Has requests fail since the table is not there, and since nobody answers."""
+    before = len(web.lines)
+    if deploy.thing.table:
+        answers = [exchange.response for exchange in failing(deploy, web)]
+        if any(answer is None or answer.status >= 500 for answer in answers):
+            eventually(lambda: tells_of_it(web, before), "web to tell of the request that it could not answer", 5)
+    proxy = deploy.proxied("postgres")
+    proxy.cut()
+    crying(deploy, web, once=True)
+    expect_events(everybody)
+    proxy.restore()
+
+
+def tells_of_it(process: Process, before: int) -> bool:
+    """Whether the process has told of a failure since it had written so many lines."""
+    return any(events.is_bad_news(line) or "does not exist" in line for _, line in process.lines[before:])
+
+
+def is_usage(process: Process) -> bool:
+    """Whether it only told a person how it is called."""
+    return process.exit_code == 2 and process.output.lower().startswith("usage:")

@@ -1,0 +1,72 @@
+"""Whether a line of the log is one event: an object of JSON with a time, a level and a message."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from .processes import Process
+
+TIMES = "timestamp time ts @timestamp asctime datetime date t eventTime".split()
+LEVELS = "level severity levelname lvl log.level level_name loglevel".split()
+MESSAGES = "event message msg text body".split()
+BAD_NEWS = "warning warn error err critical fatal panic alert emergency 40 50 60".split()
+A_DAY = 86_400  # a time without a zone may be anybody's
+
+
+def problem_of(line: str) -> str:
+    """What keeps the line from being an event; empty when it is one."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return "is no JSON"
+    if not isinstance(event, Mapping):
+        return "is no JSON object"
+    if not _is_now(_first(event, TIMES)):
+        return "has no time" if _first(event, TIMES) is None else "has a time that is not now"
+    if _first(event, LEVELS) in (None, ""):
+        return "has no level"
+    return "" if _first(event, MESSAGES) not in (None, "") else "has no message"
+
+
+def is_bad_news(line: str) -> bool:
+    """Whether the line is an event of a warning or something worse."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(event, Mapping) and str(_first(event, LEVELS)).lower() in BAD_NEWS
+
+
+def problems(processes: Iterable[Process]) -> list[str]:
+    """Every line that is no event, in words."""
+    found = []
+    for process in processes:
+        for _, line in list(process.lines):
+            if problem := problem_of(line):
+                found.append(f"a line of {process.type} {problem}: {line[:160]!r}")
+    return found
+
+
+def _first(event: Mapping[str, Any], names: list[str]) -> Any:
+    nested = event.get("log") if isinstance(event.get("log"), Mapping) else {}
+    everything = {**{f"log.{name}": value for name, value in dict(nested or {}).items()}, **event}
+    return next((everything[name] for name in names if name in everything), None)
+
+
+def _is_now(value: Any) -> bool:
+    """Whether it is a time of today, as text or as seconds, or parts of them, since 1970."""
+    now = datetime.now(UTC).timestamp()
+    if isinstance(value, str) and not value.replace(".", "", 1).isdigit():
+        try:
+            seen = datetime.fromisoformat(value.replace(",", "."))
+        except ValueError:
+            return False
+        return abs(now - (seen if seen.tzinfo else seen.replace(tzinfo=UTC)).timestamp()) < A_DAY
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return False
+    return any(abs(now - number / unit) < A_DAY for unit in (1, 1e3, 1e6, 1e9))

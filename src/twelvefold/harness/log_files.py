@@ -1,0 +1,101 @@
+"""Which files a program has filled, and whether one of them is a log; and whom it has told instead of stdout."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .tracing import INET, UNIX, Call
+
+CALLS = """
+    open openat openat2 creat write writev pwrite64 pwritev pwritev2 sendfile splice connect sendto sendmsg sendmmsg
+""".split()
+WRITES = "write writev pwrite64 pwritev pwritev2 sendfile splice".split()
+A_FILE = re.compile(r"\d+<(/[^<>]*?)(?: \(deleted\))?>")
+OUTPUTS = re.compile(r"[12]<(?:pipe:|/dev/)")
+NO_FILES = ("/dev/null", "/dev/pts/", "/dev/tty", "/dev/stdout", "/dev/stderr", "/proc/", "/sys/", "/memfd:")
+BYTECODE = re.compile(r"/__pycache__/[^/]*$|\.py[co](?:\.\d+)?$")
+NAME = re.compile(
+    r"\.log\b|\.jsonl?\.\d+$|/logs?/|/var/log/|(?:^|[/_.-])(?:access|error|debug|audit|trace|stdout|stderr|nohup)[^/]*$|\.out$",
+    re.IGNORECASE,
+)
+LIKE_A_LOG = re.compile(
+    r"(?:^|\\n|\n)\W{0,3}(?:\d{4}-\d\d-\d\d[T ]\d\d:\d\d|\d\d/\w{3}/\d{4}:\d\d|(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)\b)"
+    r"|\b(?:level(?:name)?|severity)\\?[\"']?\s*[:=]\s*\\?[\"']?(?:debug|info|warn|warning|error|critical)\b"
+    r"|\b(?:GET|POST|PUT|PATCH|DELETE) /\S* HTTP/|Traceback \(most recent call last\)",
+    re.IGNORECASE,
+)
+LOG_SOCKETS = re.compile(r"^(?:/dev/log|/(?:var/)?run/(?:syslog|systemd/journal|log)|.*(?:syslog|journal|fluent).*)")
+# syslog, syslog over TLS, Python's socket handlers, GELF, Logstash, Fluent Bit and Fluentd, by their usual ports.
+LOG_PORTS = {514, 601, 6514, 9020, 9021, 9022, 12201, 5044, 5140, 5170, 24224}
+
+
+@dataclass
+class Filled:
+    """A file into which something was written."""
+
+    path: str
+    appended: bool = False
+    texts: list[str] = field(default_factory=list)
+    """The beginning of what was written, each time."""
+
+    def problem(self, told: Iterable[str]) -> str:
+        """Why it is a log; empty when it is something else. `told` is what was written to stdout and stderr."""
+        if NAME.search(self.path):
+            return "is called like a log"
+        if any(LIKE_A_LOG.search(text) for text in self.texts):
+            return "has lines like a log's"
+        if set(self.texts) & set(told):
+            return "holds what went to stdout as well"
+        return "grows at its end" if self.appended else ""
+
+
+def filled(calls: Iterable[Call]) -> dict[str, Filled]:
+    """Every regular file into which bytes were written."""
+    appended: set[str] = set()
+    found: dict[str, Filled] = {}
+    for call in calls:
+        if call.failed:
+            continue
+        if call.name.startswith("open") and "O_APPEND" in call.text:
+            appended |= set(A_FILE.findall(call.text.rpartition(" = ")[2]))
+        elif call.name in WRITES and (match := A_FILE.match(call.text)) and not call.text.endswith("= 0"):
+            path = match[1]
+            if not path.startswith(NO_FILES) and not BYTECODE.search(path):
+                found.setdefault(path, Filled(path)).texts.append(_text(call))
+    for path, file in found.items():
+        file.appended = path in appended
+    return found
+
+
+def told(calls: Iterable[Call]) -> list[str]:
+    """What was written to stdout and stderr, the beginning of each."""
+    return [_text(call) for call in calls if call.name in WRITES and OUTPUTS.match(call.text)]
+
+
+def collectors(calls: Iterable[Call]) -> list[str]:
+    """The collectors of logs that the program has spoken to or tried to, by their usual addresses."""
+    found = set()
+    for call in calls:
+        if call.name in ("connect", "sendto", "sendmsg", "sendmmsg"):
+            paths = (path.strip('@"') for path in UNIX.findall(call.text))
+            found |= {path for path in paths if LOG_SOCKETS.match(path)}
+            found |= {f"port {port}" for port, _, _ in INET.findall(call.text) if int(port) in LOG_PORTS}
+    return sorted(found)
+
+
+def looks_like_a_log(file: Path) -> bool:
+    """Whether a file that is there now has lines like a log's."""
+    try:
+        with file.open("rb") as opened:
+            text = opened.read(100_000).decode(errors="replace")
+    except OSError:
+        return False
+    return bool(text) and bool(LIKE_A_LOG.search(text))
+
+
+def _text(call: Call) -> str:
+    match = re.search(r'"((?:[^"\\]|\\.)*)"', call.text)
+    return match[1] if match else ""
