@@ -16,19 +16,23 @@ from ..harness.jobs import QUIET_SECONDS, held, observe_effects, queued, settled
 from ..harness.kin import kin, pid_files, ports_of, session_ports
 from ..harness.moved_time import MovedTime, moved_time
 from ..harness.processes import Process, eventually
+from ..harness.proxy import Proxy
 
 ALONE_SECONDS = 4.0  # how long web and clock are watched while no worker runs
 AGAIN_SECONDS = 1.5  # and how long a web that was started with jobs in the queue
 TAKEN_SECONDS = 10.0  # how long a worker may take to do a few jobs that wait
 
 WORKERS, FASTER = 4, 2.5
-SCALED_JOBS, JOB_SECONDS = 64, 0.25
-TRIES = 3  # a busy machine can only make four workers look slower than they are
+SCALED_JOBS, JOB_SECONDS = 48, 0.25
+TRIES, NOT_WORTH_IT = 3, 1.25  # a busy machine can make four workers look slower than they are, but not as slow as one
 
 LOOK_AGAIN_SECONDS = 0.7
 
-LEAD_SECONDS = 1.0  # how long before a tick the time is moved to
-TICK_SECONDS = 5.0  # how long a tick may take to become a job
+LEAD_SECONDS = 0.5  # how long before a tick the time is moved to
+TICK_SECONDS = 6.0  # how long a tick may take to become a job
+SETTLE_SECONDS = 0.4  # how much later another clock may come
+NO_TICK_SECONDS = 2.0  # how long one is waited for that must not come
+DELAY_SECONDS = 0.05  # between the clocks and the database, so that who looks first and acts then is overtaken
 MISSED = 2
 
 
@@ -40,13 +44,13 @@ MISSED = 2
 )
 def a_job_waits_for_its_worker(deploy: Deploy, observe: Observations) -> None:
     """Web creates things, is read from, is stopped and started again; a clock runs beside it. Then a worker comes."""
+    idle, before = _without_work(deploy), waiting(deploy)
     web = deploy.start(deploy.web.process)
-    others = [deploy.launch(name) for name in _without_work(deploy)]
-    before = waiting(deploy)
+    others = [deploy.launch(name) for name in idle]
     made = [deploy.create(web) for _ in range(3)]
-    if before is not None:
-        observe.measure("jobs in the queue", (waiting(deploy) or 0) - before, "==", len(made))
     _expect_nothing_done(deploy, made, "web and clock run", ALONE_SECONDS, web)
+    if before is not None:
+        observe.measure("jobs in the queue", (waiting(deploy) or 0) - before, ">=", len(made))
     for process in (web, *others):
         process.stop()
     _expect_nothing_done(deploy, made, "web and clock have stopped", 0)
@@ -102,7 +106,7 @@ def four_workers_are_faster_than_one(deploys: Deploys, observe: Observations) ->
     for number, deploy in enumerate(spare, 1):
         together = _seconds_for(deploy, made, WORKERS)
         observe_effects(deploy, made, observe)
-        if alone / together >= FASTER or number == TRIES:
+        if number == TRIES or not NOT_WORTH_IT < alone / together < FASTER:
             observe.note(f"{alone:.1f} s on one worker, {together:.1f} s on {WORKERS}")
             observe.measure(f"{WORKERS} workers faster by", alone / together, ">=", FASTER)
             return
@@ -141,26 +145,29 @@ def clocks_tick_once(deploy: Deploy, observe: Observations) -> None:
     coming = cron.ticks(schedule, time.time() + 90)
     due = next(coming)
     with moved_time(deploy, start=due - 60) as moved:
-        watch = Ticks(deploy, moved, itertools.chain([due], coming))
         others = [moved.start(name) for name in deploy.contract.long_running if name != deploy.clock.process]
+        watch = Ticks(deploy, moved, itertools.chain([due], coming), deploy.proxied("postgres"))
         first, second = watch.clocks(2)
-        jobs = sum(watch.one("two clocks run") for _ in range(2))
-        missed = []
+        before = watch.jobs()
+        for _ in range(2):
+            watch.one("two clocks run")
         first.kill()
-        missed.append(watch.until_one("one of two clocks was killed"))
+        missed = [watch.until_one("one of two clocks was killed")]
         (third,) = watch.clocks(1)
         second.kill()
         missed.append(watch.until_one("the other clock was killed"))
         third.kill()
         observe.measure("ticks missed after a SIGKILL", max(missed), "<=", MISSED)
-        for _ in range(2):
-            expect(watch.next() == 0, f"no job while no clock runs, only {' and '.join(one.type for one in others)}")
-        before = watch.jobs()
+        next(watch.due)
+        alone = " and ".join(one.type for one in others)
+        expect(watch.next(NO_TICK_SECONDS) == 0, f"no job at a tick while no clock runs, but {alone} do")
+        away = watch.jobs()
         watch.clocks(2)
-        observe.measure("jobs for two ticks without a clock", watch.jobs() - before, "<=", 2)
-        jobs += len(missed) + watch.one("two clocks have come back")
-        settled(watch.jobs, QUIET_SECONDS)
-        observe.measure("jobs of five ticks", jobs, "==", 5)
+        late = watch.jobs() - away
+        observe.measure("jobs for two ticks without a clock", late, "<=", 2)
+        watch.one("two clocks have come back")
+        jobs, ticks = settled(watch.jobs, QUIET_SECONDS) - before - late, 5 + sum(missed)
+        observe.measure(f"jobs of {ticks} ticks", jobs, "<=" if any(missed) else "==", ticks)
 
 
 @dataclass
@@ -170,6 +177,7 @@ class Ticks:
     deploy: Deploy
     moved: MovedTime
     due: Iterator[float]
+    proxy: Proxy
 
     def jobs(self) -> int:
         """How many jobs were ever made."""
@@ -177,23 +185,25 @@ class Ticks:
 
     def clocks(self, number: int) -> list[Process]:
         """Starts clocks at the same moment, and waits until they have made what they make at their start."""
+        self.proxy.delay(0)
         began = [self.moved.start(self.deploy.clock.process, **self.deploy.clock.nudge) for _ in range(number)]
         for clock in began:
             self.deploy.wait_until_ready(clock)
             self.moved.expect_reached(clock)
         settled(self.jobs, 1.0)
+        self.proxy.delay(DELAY_SECONDS)
         return began
 
-    def next(self) -> int:
-        """Lets the next tick pass; returns how many jobs came of it."""
+    def next(self, seconds: float = TICK_SECONDS) -> int:
+        """Lets the next tick pass; returns how many jobs came of it, within so many seconds."""
         due, before = next(self.due), self.jobs()
         self.moved.move(due - LEAD_SECONDS)
-        while (now := self.moved.now()) < due + TICK_SECONDS:
+        while (now := self.moved.now()) < due + seconds:
             jobs = self.jobs()
             if jobs > before and self.moved.now() < due:
                 raise Violation(f"a job came {due - now:.1f} s before its tick")
             if jobs > before:
-                return settled(self.jobs, LEAD_SECONDS / 2) - before
+                return settled(self.jobs, SETTLE_SECONDS) - before
             time.sleep(0.02)
         return 0
 
@@ -239,11 +249,17 @@ def processes_stay_in_the_foreground(deploy: Deploy, observe: Observations) -> N
     for process in running:
         _expect_at_work(process)
     if deploy.database:
-        strangers = session_ports(deploy.db) - ports_of(pid for process in running for pid in process.family())
+        strangers = _stranger_sessions(deploy, running) & _stranger_sessions(deploy, running)
         observe.measure("database sessions of other processes", len(strangers), "==", 0)
     files = [file for process in running for file in pid_files(process, deploy.folder, since=began)]
     expect(not files, "no PID file", ", ".join(files))
     observe.note(f"{', '.join(names)}: the PID that was started does the work, without a PID file")
+
+
+def _stranger_sessions(deploy: Deploy, running: Sequence[Process]) -> set[int]:
+    """The ports of sessions that none of these processes holds; it takes two looks, since some come and go."""
+    time.sleep(LOOK_AGAIN_SECONDS / 2)
+    return session_ports(deploy.db) - ports_of(pid for process in running for pid in process.family())
 
 
 def _stray(deploy: Deploy, running: Sequence[Process], *, after: float = 0) -> set[int]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import select
+import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from typing import Any
@@ -26,9 +29,17 @@ class InFlight:
     def send_rest(self) -> None:
         """Sends what is left of the body; raises Violation when nobody takes it."""
         try:
-            self.connection.send(self.rest)
+            self.connection.send(self.rest) if self.rest else None
         except http.NO_ANSWER as error:
             raise Violation(f"{self.what} was dropped before its body had arrived: {_name(error)}") from None
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the server has said that it reads the body."""
+        with suppress(*http.NO_ANSWER):
+            if self.connection.sock and select.select([self.connection.sock], [], [], 0)[0]:
+                return b" 100 " in self.connection.sock.recv(32, socket.MSG_PEEK)
+        return False
 
     def answer(self, seconds: float) -> Response:
         """Waits for the answer; raises Violation when there is none."""
@@ -43,25 +54,28 @@ class InFlight:
             self.connection.close()
 
 
-def opened(process: Process, *, warm: str | None = None, timeout: float = 10) -> HTTPConnection:
-    """A connection to a process that is kept alive; with `warm` it has carried one request for that path already.
+def opened(process: Process, *, warm: str | None = None, timeout: float = 10) -> HTTPConnection | None:
+    """A connection to a process, never opened anew behind the scenes; with `warm` it has carried one request already.
 
-    It is never opened anew behind the scenes. Raises Violation when it is not answered.
+    None where the server does not keep connections. Raises Violation when it does not answer.
     """
     connection = HTTPConnection(process.host, int(process.port or 0), timeout=timeout)
     try:
         connection.connect()
-        connection.auto_open = 0
         if warm is not None:
             connection.request("GET", warm)
             connection.getresponse().read()
     except http.NO_ANSWER as error:
         raise Violation(f"expected an answer from {process.type} at {warm}, saw {_name(error)}") from None
-    return connection
+    connection.auto_open = 0
+    return connection if connection.sock else None
 
 
 def begin(what: str, connection: HTTPConnection, route: str, body: Any, *, sent: float = 1) -> InFlight:
-    """Sends a request, and its body up to this share; raises Violation when nobody takes it."""
+    """Sends a request, and its body up to this share; raises Violation when nobody takes it.
+
+    With a part of the body, it asks to be told when the server begins to read it.
+    """
     method, _, path = route.partition(" ")
     data = json.dumps(body).encode()
     cut = round(len(data) * sent)
@@ -69,6 +83,8 @@ def begin(what: str, connection: HTTPConnection, route: str, body: Any, *, sent:
         connection.putrequest(method, path)
         connection.putheader("Content-Type", "application/json")
         connection.putheader("Content-Length", str(len(data)))
+        if sent < 1:
+            connection.putheader("Expect", "100-continue")
         connection.endheaders()
         connection.send(data[:cut])
     except http.NO_ANSWER as error:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from .claim import Observations, Violation
+from .claim import Observations, Violation, expect
 from .databases import Database
 from .deploy import Deploy, Made
 from .kin import ports_of
@@ -23,10 +23,12 @@ HELD = """
 
 def queued(deploy: Deploy, number: int) -> list[Made]:
     """Creates things whose jobs nobody does yet; from then on the effects are counted."""
+    table, database = deploy.jobs.table, deploy.db
     web = deploy.start(deploy.web.process)
     made = [deploy.create(web) for _ in range(number)]
     web.stop()
-    deploy.db.count_effects(deploy.jobs.table)
+    expect(not any(map(deploy.done, made)), f"the jobs to wait for a {deploy.jobs.process}", "their effect without one")
+    database.count_effects(table)
     return made
 
 
