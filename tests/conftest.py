@@ -4,14 +4,50 @@ pytest-copier's own `copier` fixture (it trusts the template, and knows one tag)
 functions in `copies.py` trust nobody and know releases.
 """
 
+import fcntl
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pytest_gitconfig.plugin import GitConfig
 
 from . import copies
 from .engine import Engine, NoEngine, engine_for
+
+GATE, ROOM = Path(__file__), Path(__file__).with_name("__init__.py")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Has each file run in one process, and in one process too all that needs an engine: two would share a network."""
+    for item in items:
+        group = "engine" if "engine" in getattr(item, "fixturenames", ()) else item.path.name
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Any:
+    """Keeps the machine free of other tests for one that is marked `alone`, since it looks at how long things take."""
+    alone = item.get_closest_marker("alone") is not None
+    # Whoever waits to be alone holds the gate, so that the others do not keep coming in.
+    with locked(GATE, fcntl.LOCK_EX) as gate, locked(ROOM, fcntl.LOCK_EX if alone else fcntl.LOCK_SH):
+        if not alone:
+            fcntl.flock(gate, fcntl.LOCK_UN)
+        return (yield)
+
+
+@contextmanager
+def locked(file: Path, how: int) -> Iterator[int]:
+    """Holds a lock on a file that is there anyway."""
+    opened = os.open(file, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, how)
+        yield opened
+    finally:
+        os.close(opened)
 
 
 @pytest.fixture(scope="session", autouse=True)

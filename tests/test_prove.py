@@ -162,6 +162,7 @@ def test_leaving_the_template_costs_one_commit(service: Path, tmp_path: Path) ->
     shutil.rmtree(service / "twelvefold")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("fast", [True, False], ids=["fast", "all"])
 def test_a_new_service_is_green(service: Path, temporary: Path, *, fast: bool) -> None:
     run = twelvefold("prove", *(["--fast"] if fast else []), folder=service, TMPDIR=str(temporary))

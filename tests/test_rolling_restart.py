@@ -14,6 +14,8 @@ from bench.service import attached
 
 from . import copies
 
+pytestmark = pytest.mark.alone
+
 STEADY_SECONDS, WINDOW_SECONDS, RESTARTS = 2, 20, 6
 REQUESTS = rolling.RATE * (rolling.WARM_SECONDS + STEADY_SECONDS + WINDOW_SECONDS)
 
