@@ -30,7 +30,7 @@ SPEAK_OF_PLACES = (
     *("Makefile", "GNUmakefile", "*.mk", "*.sh", "package.json", "go.mod", "Cargo.toml", "Gemfile", "justfile"),
 )
 UPWARDS = re.compile(r"(?:^|[\s\"'=:@,(\[])(?:file:(?://)?)?((?:\./)*\.\./[^\s\"',)\];:]*|\.\.(?=[\s\"',)\]]|$))")
-ABSOLUTE = re.compile(r"(?:^\s*(?:-e|--editable)\s+|file:(?://)?|[\w.\[\]-]+\s+@\s+)(/[^\s\"',;]+)", re.M)
+ABSOLUTE = re.compile(r"(?:^\s*(?:-e|--editable)\s+|file:(?://)?|[\w.\[\]-]+\s+@\s+)(/[\w.~-][^\s\"',;]*)", re.M)
 
 
 def in_files(source: Path) -> list[str]:

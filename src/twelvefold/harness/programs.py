@@ -1,0 +1,185 @@
+"""Which programs a process executes or looks for, and which its code could."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from . import repository
+from .dockerfile import parse
+from .own_code import Module
+from .siblings import NAMED
+from .tracing import Call, Trace
+from .workspace import Workspace
+
+LOOKS = ("execve", "execveat", "access", "faccessat", "faccessat2", "stat", "newfstatat", "statx")
+SYSTEM_PROGRAMS = re.compile(r"^/(?:usr/)?(?:local/)?s?bin/([^/]+)$")
+# Python's own `platform` asks the system's `file` about the interpreter, when a library that is imported wants to know
+# whether that has 32 bits. It is as content without, and no service can keep its libraries from it.
+ABOUT_ITSELF = re.compile(r'\["file", "-b", "[^"]*/python[\d.]*"\]')
+STARTERS = re.compile(
+    r"^(system|popen|exec[lv]p?e?|spawn[lv]p?e?|posix_spawnp?|startfile|create_subprocess_(exec|shell)|"
+    r"subprocess_(exec|shell)|which|getoutput|getstatusoutput|check_output|check_call|Popen)$"
+)
+OF_SUBPROCESS = {"run", "call"}
+# Packages that are there to start other programs.
+WRAPPERS = {
+    "sh",
+    "plumbum",
+    "pexpect",
+    "sarge",
+    "delegator",
+    "invoke",
+    "fabric",
+    "git",
+    "pytesseract",
+    "pdfkit",
+    "ffmpeg",
+}
+SHELL_WORDS = {"exit", "true", "false", "test", "[", "exec", "set", "cd", "echo", ":", "!", "if", "then", "fi", "else"}
+
+
+class Allowed:
+    """What a process may execute: the programs that came with the environment, and its own."""
+
+    def __init__(self, workspace: Workspace, own: str) -> None:
+        self._folder = workspace.environment / "bin"
+        interpreters = [program.resolve() for program in self._folder.glob("python*")]
+        self._paths = {str(one) for one in interpreters} | {own}
+        self._names = {Path(own).name, *(one.name for one in interpreters)}
+
+    def path(self, path: str) -> bool:
+        """Whether this file may be executed."""
+        place = Path(path)
+        here = place.parent == self._folder and place.exists()
+        return here or path in self._paths or os.path.realpath(path) in self._paths
+
+    def name(self, name: str) -> bool:
+        """Whether a program of this name may be looked for."""
+        return name in self._names or (self._folder / name).exists() or name.startswith("py")
+
+
+def foreign(trace: Trace, workspace: Workspace, nothing: Path) -> list[str]:
+    """The programs of others that were executed, or looked for in the empty folder that is first on the PATH."""
+    calls = trace.calls()
+    first = next((_path(call) for call in calls if call.name.startswith("execve") and not call.failed), "")
+    allowed = Allowed(workspace, first)
+    found: dict[str, None] = {}
+    for call in calls:
+        path = _path(call)
+        name = Path(path).name
+        if call.name.startswith("execve") and ABOUT_ITSELF.search(call.text):
+            continue
+        if call.name.startswith("execve"):
+            if path and not allowed.path(path):
+                found[f"{name} ({path})" if Path(path).parent != nothing else name] = None
+        elif (Path(path).parent == nothing or SYSTEM_PROGRAMS.match(path)) and not allowed.name(name):
+            found[f"{name} (looked for)"] = None
+    return list(found)
+
+
+def _path(call: Call) -> str:
+    match = NAMED.search(call.text)
+    return os.path.normpath(match[1]) if match and match[1] else ""
+
+
+# What the code says
+
+
+def written(module: Module) -> Iterator[str]:
+    """Where own code starts or looks for programs that are not its own interpreter, a sentence each."""
+    try:
+        tree = ast.parse(module.text)
+    except SyntaxError:
+        return
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    starting = [call for call in calls if _starts(call)]
+    for call in starting:
+        if not _is_interpreter(call):
+            yield f"{module.name}:{call.lineno} {ast.unparse(call)[:80]}"
+    for node in ast.walk(tree):
+        for name in _imported(node):
+            top = name.split(".")[0]
+            if top in WRAPPERS or (top in ("subprocess", "pty") and not starting):
+                yield f"{module.name}:{getattr(node, 'lineno', 0)} takes {top}"
+    for call in calls:
+        constants = [one.value for one in call.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+        if _name(call.func) in ("getattr", "attrgetter") and any(map(STARTERS.match, constants)):
+            yield f"{module.name}:{call.lineno} {ast.unparse(call)[:80]}"
+
+
+def _starts(call: ast.Call) -> bool:
+    name = _name(call.func)
+    if name in OF_SUBPROCESS:
+        return isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) in ("subprocess", "sp")
+    return bool(STARTERS.match(name))
+
+
+def _is_interpreter(call: ast.Call) -> bool:
+    first = call.args[0] if call.args else None
+    if isinstance(first, (ast.List, ast.Tuple)) and first.elts:
+        first = first.elts[0]
+    return first is not None and ast.unparse(first) == "sys.executable"
+
+
+def _imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [one.name for one in node.names]
+    if isinstance(node, ast.ImportFrom) and not node.level:
+        return [str(node.module)]
+    if isinstance(node, ast.Call) and node.args and _name(node.func) in ("import_module", "__import__"):
+        first = node.args[0]
+        return [str(first.value)] if isinstance(first, ast.Constant) else []
+    return []
+
+
+def _name(function: ast.expr) -> str:
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
+# What the image and its platform start beside the processes
+
+
+def health_checks(workspace: Workspace) -> dict[str, list[str]]:
+    """The programs that Dockerfiles and compose files start in the service's containers to see whether they live."""
+    found: dict[str, list[str]] = {}
+    for path, text in repository.dockerfiles(workspace.source).items():
+        for one in (one for stage in parse(text).stages for one in stage.all("HEALTHCHECK")):
+            command = re.sub(r"^(?:--\S+\s+)*(?:CMD\s+|NONE$)", "", one.rest)
+            found[f"the health check of {path}"] = _programs(_listed(command))
+    for path, services in repository.compose_files(workspace.source).items():
+        own = {name: one for name, one in services.items() if "build" in one or name in workspace.contract.processes}
+        for name, service in own.items():
+            test = (service.get("healthcheck") or {}).get("test")
+            words = test[1:] if isinstance(test, list) and test[:1] == ["CMD"] else test
+            if isinstance(words, list) and words[:1] == ["CMD-SHELL"]:
+                words = " ".join(map(str, words[1:]))
+            found[f"the health check of {name} in {path}"] = _programs(words) if words not in (None, ["NONE"]) else []
+    return found
+
+
+def _listed(command: str) -> Any:
+    match = re.fullmatch(r"\s*\[(.*)\]\s*", command, re.S)
+    return [part.strip().strip('"') for part in match[1].split(",")] if match else command
+
+
+def _programs(command: Any) -> list[str]:
+    """The first word of each command, of a list or of a line for a shell."""
+    if isinstance(command, list):
+        words = [str(word) for word in command]
+        return _programs(words[2]) if words[:1] in (["sh"], ["bash"], ["/bin/sh"]) and len(words) > 2 else words[:1]
+    found = []
+    for part in re.split(r"&&|\|\||[;|\n]|\$\(|`", str(command)):
+        try:
+            words = shlex.split(part.strip(" ()\"'"))
+        except ValueError:
+            words = part.split()
+        while words and ("=" in words[0].split("/")[0] or words[0] in SHELL_WORDS):
+            words = [] if words[0] in ("exit", "echo", "set", "test", "[", "cd", ":") else words[1:]
+        found += words[:1]
+    return found
