@@ -13,8 +13,9 @@ from ..harness.baked import Wheel
 from ..harness.claim import NotApplicable, NotRun, Observations, Violation, claim, expect, need
 from ..harness.config import canary
 from ..harness.contract import ContractError
-from ..harness.deploy import RELEASE_SECONDS, Deploy, Deploys, Made
+from ..harness.deploy import RELEASE_SECONDS, Deploy, Deploys, Made, unique_marker
 from ..harness.http import answered
+from ..harness.person import keep
 from ..harness.processes import END_SECONDS, Process, ProcessDriver, eventually
 from ..harness.proxy import Proxy
 from ..harness.rehearsal import Rehearsal
@@ -39,7 +40,7 @@ AT_ONCE = 2
 )
 def the_build_needs_no_configuration(workspace: Workspace, observe: Observations, tmp_path: Path) -> None:
     if workspace.installed == "configured":
-        raise Violation(f"expected an install without any variable, saw it fail: {workspace.trouble}")
+        raise Violation(f"expected an install without any variable, saw it fail: {_reason(workspace.trouble)}")
     names = baked.variables(workspace.contract, workspace.source)
     problems = baked.in_files(workspace.source, names) + baked.in_image(workspace, names)
     observe.expect(not problems, "no variable of the configuration in what the image is built by", problems)
@@ -49,6 +50,12 @@ def the_build_needs_no_configuration(workspace: Workspace, observe: Observations
         _the_same_package(project, given, tmp_path, observe)
         _the_same_image(workspace, project, given, tmp_path, observe)
         observe.measure("connections to what the variables name", nobody.connections, "==", 0)
+
+
+def _reason(trouble: str) -> str:
+    """The last line that names an error."""
+    lines = [line.strip() for line in trouble.splitlines() if "rror" in line]
+    return lines[-1] if lines else trouble
 
 
 def _the_same_package(project: Path, given: dict[str, str], folder: Path, observe: Observations) -> None:
@@ -253,9 +260,12 @@ def the_release_before_runs_again(
     commit = rollback.before(workspace)
     if commit is None or not rollback.differences(workspace, commit):
         raise NotApplicable("the code has one state only: there is no release to go back to")
-    old = _installed(workspace, commit, tmp_path / "before")
     new = deploys.new(released=False)
-    then = replace(new, workspace=old, driver=ProcessDriver(old.search_path), processes=[])
+    need(new.thing.create, "[thing]")
+    with suppress(NotRun, NotApplicable):
+        new.with_cache()
+    old = _installed(workspace, commit, tmp_path / "before")
+    then = replace(new, workspace=old, driver=ProcessDriver(old.search_path))
     _release(then, "the release before")
     known = rollback.names(new.db)
     web = then.start(then.web.process)
@@ -267,7 +277,11 @@ def the_release_before_runs_again(
     expect(not missed, f"all that the code of {commit[:7]} names to be there still", missed)
     web = new.start(new.web.process)
     things += [new.create(web) for _ in range(THINGS)]
+    for one in things:
+        expect(new.marker_of(web, one) == one.marker, f"{new.thing.read} to give what was created", one.id)
     web.kill()
+    if new.cache:
+        keep(new.cache)  # the one before finds there what this one has put there
 
     began = time.monotonic()
     _everything_works(then, things)
@@ -300,6 +314,9 @@ def _everything_works(deploy: Deploy, things: list[Made]) -> None:
             deploy.marker_of(web, one) == one.marker, f"{deploy.thing.read} to give a thing of either release", one.id
         )
     _use(deploy, web)
+    with answered("web"):
+        again = deploy.attempt(web, unique_marker(), things[0].email).status
+    expect(again == deploy.thing.status, f"{deploy.thing.status} for one more thing of a person who has one", again)
     if deploy.contract.jobs:
         eventually(lambda: all(map(deploy.done, things)), "the jobs of both releases to be done", JOB_SECONDS)
     if deploy.contract.admin and deploy.contract.admin.succeeds:

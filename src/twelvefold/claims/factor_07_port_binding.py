@@ -96,22 +96,25 @@ def _a_taken_port_ends_it(deploy: Deploy, observe: Observations) -> None:
     seconds=7,
 )
 def nothing_else_listens(deploy: Deploy, observe: Observations) -> None:
-    web = deploy.start(deploy.web.process)
-    others = [name for name in deploy.contract.long_running if name != web.type]
+    types = deploy.contract.long_running
+    web = deploy.start(deploy.web.process) if deploy.contract.web and deploy.contract.web.process in types else None
+    others = [name for name in types if not web or name != web.type]
     metrics = deploy.contract.jobs.metrics_port if deploy.contract.jobs else None
     without: dict[str, Any] = {metrics: None} if metrics else {}
     quiet = [deploy.start(name, ready=False, **without) for name in others]
     told = [deploy.start(name) for name in others if metrics]
-    for process in [web, *told]:
+    speaking = [web, *told] if web else told
+    for process in speaking:
         _holds_its_port_alone(deploy, process)
-    _visit(deploy, web)
+    if web:
+        _visit(deploy, web)
     for process in told:
-        for path in filter(None, (deploy.web.live, deploy.web.ready, deploy.web.metrics, "/no-such-path")):
+        for path in ("/livez", "/readyz", "/metrics", "/no-such-path"):
             process.status(path)
     for process in quiet:
         wait_until_begun(deploy, process)
     time.sleep(LATE_SECONDS)
-    for process in [web, *told]:
+    for process in speaking:
         _holds_its_port_alone(deploy, process)
         observe.note(f"{process.type} holds its port, and no other")
     for process in quiet:
@@ -119,6 +122,14 @@ def nothing_else_listens(deploy: Deploy, observe: Observations) -> None:
         found = _sockets_of(deploy, process)
         expect(not found, f"{process.type} to listen on nothing" + (f" without {metrics}" if metrics else ""), found)
         observe.note(f"{process.type} listens on nothing" + (f" without {metrics}" if metrics else ""))
+    _no_stray_listens(deploy, {int(process.port or 0) for process in speaking})
+
+
+def _no_stray_listens(deploy: Deploy, ports: set[int]) -> None:
+    """Nor does anything else that was given the variables of this deploy, and has left its family."""
+    everybody = relatives([], [f"{name}={value}" for name, value in deploy.variables.items()])
+    strays = [one for one in listeners(everybody) if one.port not in ports]
+    expect(not strays, "nothing else of this deploy to listen", strays)
 
 
 @claim(

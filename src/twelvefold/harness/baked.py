@@ -18,6 +18,8 @@ from .dockerfile import Stage, parse
 from .workspace import INSTALL_SECONDS, Workspace, tool_environment
 
 VARIABLE = re.compile(r"^\s*#?\s*(?:export\s+)?([A-Z][A-Z0-9_]*)\s*=", re.MULTILINE)
+# A file of settings, but for one that only shows which there are.
+SETTINGS = re.compile(r"(^|/)[\w-]*\.env(\.(?!example|sample|template|dist)[\w-]+)?$")
 # What concerns the build itself, whatever a service calls its own variables.
 OF_TOOLS = {"PATH", "HOME", "LANG", "TZ", "TMPDIR", "PYTHONPATH"}
 SCHEMES = {"postgres": "postgresql", "other": "http"}
@@ -65,7 +67,7 @@ def _in_stage(stage: Stage, names: set[str]) -> list[str]:
         words = set(re.findall(r"\w+", one.text)) & (names - {"HOST", "PORT"})
         words |= {name for name in names if re.search(rf"\$\{{?{name}\b|\b{name}=", one.text)}
         found += [f"{one.word} uses {name}" for name in sorted(words)]
-        found += [f"{one.word} {word}" for word in one.words if one.word != "RUN" and re.search(r"(^|/)\.env$", word)]
+        found += [f"{one.word} {word}" for word in one.words[:-1] if one.word != "RUN" and SETTINGS.search(word)]
     return found
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +18,7 @@ from .rehearsal import Rehearsal, Rehearsed
 from .workspace import git
 
 REQUIRED = re.compile(r"\$\{(\w+):?\?")
+SLOW = 1_000_000  # microseconds
 STARTS = {"up", "run", "start", "restart", "create", "scale", "watch"}
 Line = dict[str, Any]
 
@@ -67,12 +70,16 @@ class Rollout:
         return new[0]
 
     def released_at_once(self, number: int) -> list[Line]:
-        """Makes so many releases at the same time; returns their lines, however many there are."""
-        before = len(self.lines())
+        """Makes so many releases at the same time; returns their lines, however many there are.
+
+        What is written to the record takes a while, so that each has read it before another has written to it, unless
+        they wait for each other.
+        """
+        before, slowly = len(self.lines()), _slow_writes(self._file)
         with ThreadPoolExecutor(number) as pool:
-            done = list(pool.map(lambda _: self.rehearsal.run(self.how.make, self.variables), range(number)))
+            runs = [pool.submit(self.rehearsal.run, self.how.make, self.variables, slowly) for _ in range(number)]
+        failed = [one.result() for one in runs if one.result().code]
         self.check_record(self.how.make)
-        failed = [one for one in done if one.code]
         expect(not failed, f"{number} times `{self.how.make}` at once to succeed", failed and failed[0].tail)
         return self.lines()[before:]
 
@@ -114,3 +121,11 @@ def configuration(project: Path, secret: str) -> dict[str, str]:
     """A value for each variable that the compose files cannot do without."""
     texts = (repository.text(project, path) for path in repository.compose_files(project))
     return {name: secret for text in texts for name in REQUIRED.findall(text)}
+
+
+def _slow_writes(file: Path) -> tuple[str, ...]:
+    """What stands before a command line so that its writes to a file take long; nothing where that cannot be done."""
+    strace = shutil.which("strace")
+    prefix = (strace or "", "-f", "-qq", "-o", "/dev/null", "-P", str(file), "-e", f"inject=write:delay_enter={SLOW}")
+    usable = strace and subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode == 0
+    return prefix if usable else ()

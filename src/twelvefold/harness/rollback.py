@@ -61,17 +61,24 @@ def names(database: Database) -> set[Name]:
 
 def missed(source: Workspace, known: set[Name], now: set[Name]) -> list[str]:
     """What was there and is gone, or is of another type, and is named by the code, but for its migrations."""
-    gone = known - now
+    gone = sorted(known - now)
     if not gone:
         return []
-    texts = [text for place in (source.source, source.environment) for text in _texts(place)]
+    own, libraries = _texts(source.source), _texts(source.environment)
     found = []
-    for kind, where, what, how in sorted(gone):
-        tells = re.compile(rf"(?<!\w){re.escape(what)}(?!\w)")
-        within = re.compile(rf"(?<!\w){re.escape(where)}(?!\w)")
-        if any(tells.search(text) and (kind != "column" or within.search(text)) for text in texts):
+    for kind, where, what, how in gone:
+        unmistakable = "_" in (where if kind == "column" else what)  # other names stand in libraries by chance
+        if _tells(own, kind, where, what) or (unmistakable and _tells(libraries, kind, where, what)):
             found.append(f"{kind} {where}.{what}{f' ({how})' if how else ''}")
     return found
+
+
+def _tells(texts: list[str], kind: str, where: str, what: str) -> bool:
+    """Whether one of the texts names it: a column together with its table."""
+    words = [
+        re.compile(rf"(?<!\w){re.escape(word)}(?!\w)") for word in ((where, what) if kind == "column" else (what,))
+    ]
+    return any(all(word.search(text) for word in words) for text in texts)
 
 
 def _texts(folder: Path) -> list[str]:

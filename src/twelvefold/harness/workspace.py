@@ -103,7 +103,7 @@ def earlier(workspace: Workspace, commit: str, folder: Path) -> Workspace:
     git(folder, "clone", "--quiet", "--no-hardlinks", "--no-checkout", str(workspace.source), "source")
     git(folder / "source", "checkout", "--quiet", commit)
     shutil.copy2(workspace.source / contract.FILE, folder / "source")  # what is looked at stays the same
-    installed, trouble = _install(folder / "source", folder / "source", folder / "environment")
+    installed, trouble = _install(folder / "source", folder / "source", folder / "environment", compiled=False)
     return replace(workspace, folder=folder, commit=commit, changed=False, installed=installed, trouble=trouble)
 
 
@@ -199,10 +199,13 @@ def _copy(origin: Path, target: Path) -> None:
     shutil.copy2(origin, target, follow_symlinks=False)
 
 
-def _install(project: Path, source: Path, environment: Path) -> tuple[str, str]:
-    """Installs by the lock; else without it, else from the project's own place, so that one fault fails one claim."""
+def _install(project: Path, source: Path, environment: Path, *, compiled: bool = True) -> tuple[str, str]:
+    """Installs by the lock; else without it, else from the project's own place, so that one fault fails one claim.
+
+    To compile all packages takes a while, which is worth it where many processes start.
+    """
     if (source / "uv.lock").exists() or _is_uv_project(source):
-        return _uv_sync(project, source, environment)
+        return _uv_sync(project, source, environment, compiled)
     if (source / "requirements.txt").exists():
         _run(["uv", "venv", "--quiet", str(environment)], source, {})
         into = ["--python", str(environment / "bin" / "python")]  # UV_PYTHON would win over VIRTUAL_ENV
@@ -216,7 +219,7 @@ def _is_uv_project(source: Path) -> bool:
     return file.exists() and "[project]" in file.read_text("utf-8")
 
 
-def _uv_sync(project: Path, source: Path, environment: Path) -> tuple[str, str]:
+def _uv_sync(project: Path, source: Path, environment: Path, compiled: bool) -> tuple[str, str]:
     trouble = ""
     for how, folder, options in (
         ("locked", source, ["--locked"]),
@@ -225,7 +228,7 @@ def _uv_sync(project: Path, source: Path, environment: Path) -> tuple[str, str]:
         ("configured", source, ["--locked"]),
     ):
         words = ["uv", "sync", "--quiet", *options, "--no-dev", "--no-editable"]
-        given = {"UV_PROJECT_ENVIRONMENT": str(environment), "UV_COMPILE_BYTECODE": "1"}
+        given = {"UV_PROJECT_ENVIRONMENT": str(environment), "UV_COMPILE_BYTECODE": str(int(compiled))}
         if how == "configured":
             given |= placeholders(contract.load(source))
         try:
