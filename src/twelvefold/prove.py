@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,7 +21,7 @@ from types import FrameType
 import pytest
 
 from . import page, sabotages
-from .harness import plugin, workspace
+from .harness import containers, plugin, workspace
 from .harness.contract import ContractError
 from .harness.processes import descendants
 from .harness.workspace import PreparationError, Workspace
@@ -102,9 +102,10 @@ class Controller:
 def prove(options: Options) -> int:
     """Runs the experiments; returns the exit code: 0 proved, 1 a claim failed, 2 nothing was done."""
     _adopt_orphans()
-    with _temporary_folder() as folder, _ended_in_order():
+    swept = containers.swept if options.image else nullcontext
+    with _temporary_folder() as folder, swept(folder.name), _ended_in_order():
         try:
-            image = {"driver": "image", "image": options.image} if options.image else {}
+            image = {"driver": "image", "image": containers.resolved(options.image)} if options.image else {}
             made = workspace.prepare(options.project.resolve(), folder, **image)
             run = _run(options, made)
         except (ContractError, PreparationError, NothingProved) as error:

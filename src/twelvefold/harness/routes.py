@@ -144,7 +144,8 @@ def _suggested(found: Found, api: Api) -> Iterator[Asked]:
     documented = [PARAMETER.sub("{}", path) for path in api.paths]
     for path in found.paths:
         yield from (Asked(method, path) for method in ALL)
-    for path in (*found.paths, *_pairs(found.paths[:MOST_LITERALS], documented)):
+    pairs = _pairs(found.paths[:MOST_LITERALS], documented) if documented else ()
+    for path in (*found.paths, *pairs):
         yield from (Asked(method, path) for method in READING)
         yield Asked("GET", path, upgrade=True)
     collections = [path for path in documented if "{}" not in path]
