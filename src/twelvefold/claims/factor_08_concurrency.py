@@ -44,8 +44,9 @@ MISSED = 2
 )
 def a_job_waits_for_its_worker(deploy: Deploy, observe: Observations) -> None:
     """Web creates things, is read from, is stopped and started again; a clock runs beside it. Then a worker comes."""
-    idle, before = _without_work(deploy), waiting(deploy)
+    idle = _without_work(deploy)
     web = deploy.start(deploy.web.process)
+    before = waiting(deploy)
     others = [deploy.launch(name) for name in idle]
     made = [deploy.create(web) for _ in range(3)]
     _expect_nothing_done(deploy, made, "web and clock run", ALONE_SECONDS, web)

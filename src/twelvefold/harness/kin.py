@@ -80,8 +80,8 @@ def pid_files(process: Process, *folders: Path, since: float) -> list[str]:
     """
     here = Path(f"/proc/{process.pid}")
     number = (here / "status").read_text().partition("NSpid:")[2].splitlines()[0].split()[-1]
-    home = pwd.getpwuid(here.stat().st_uid).pw_dir
-    places = (os.readlink(here / "cwd"), home, *PLACES)
+    homes = [user.pw_dir for user in pwd.getpwall() if user.pw_uid == here.stat().st_uid]
+    places = (os.readlink(here / "cwd"), *homes, *PLACES)
     tops = {*folders, *(Path(f"{here}/root{place}").resolve() for place in places)}
     files = {file for top in tops for folder in (top, *_folders(top)) for file in _new_files(folder, since)}
     return sorted(str(file) for file in files if _names(file, number))
