@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from ..harness.processes import Process, eventually
 from ..harness.reads import Read
 from ..harness.roles import Role, role
 from ..harness.traffic import Exchange, ask, crying, failing, faulty, ordinary
+from ..harness.trouble import has_worker, release_that_fails, worker_whose_job_fails
 from ..harness.workspace import Workspace
 
 JOB_SECONDS = 20
@@ -32,6 +34,7 @@ LOOK_SECONDS = 0.005
 ROTATION_SECONDS = 5
 REQUESTS = 10
 MOST_VALUES = 6
+CURIOUS = "/debug /debug/vars /env /config /settings /info /.env /.git/config /actuator/env /server-status".split()
 # What the system and the interpreter understand: to set it oddly would try them, and not the service.
 OF_THE_SYSTEM = {"PATH", "HOME", "USER", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TERM", "HOSTNAME"}
 OF_LIBRARIES = "PYTHON", "LC_", "LD_", "PG", "SSL_", "DJANGO_SETTINGS_MODULE"
@@ -43,17 +46,17 @@ OF_LIBRARIES = "PYTHON", "LC_", "LD_", "PG", "SSL_", "DJANGO_SETTINGS_MODULE"
     threshold="0 read elsewhere, 0 undeclared, 0 that change an answer",
     seconds=12,
 )
-def every_variable_is_declared(deploys: Deploys, observe: Observations) -> None:
-    deploy = deploys.new()
-    workspace = deploy.workspace
+def every_variable_is_declared(workspace: Workspace, deploys: Deploys, observe: Observations) -> None:
     code = modules(workspace)
     mentioned = {name for module in code for name in reads.names_in(module)}
 
     # As it is written, also where no experiment ever comes.
-    written = [read for module in code for read in reads.written(module)]
-    expect_declared(workspace, written)
+    expect_declared(workspace, [read for module in code for read in reads.written(module)])
+    asked = [read for read in reads.in_commands(workspace.contract.processes) if read.name not in known(workspace)]
+    expect(not asked or not known(workspace), "no command of a process type to read what is not declared", asked[:1])
 
     # As it happens, also where the code does not tell.
+    deploy = deploys.new()
     output = deploy.folder / "reads.jsonl"
     watched = probed(
         deploy, "twelvefold_reads", output=str(output), roots=[f"{deploy.folder}/process-", *roots(workspace)]
@@ -163,17 +166,24 @@ def a_bad_configuration_ends_at_once(deploy: Deploy, observe: Observations) -> N
 
 
 def ends_at_once(deploy: Deploy, command: str, who: str, trial: Trial) -> float:
-    """Runs a program with what it cannot accept; returns after how many seconds it has ended."""
-    given: dict[str, Any] = dict(trial.variables)
-    running = deploy.launch(command, **given)
-    opened: set[str] = set()
-    while running.alive and time.monotonic() - running.started < END_SECONDS:
-        opened |= open_ports(running)
-        time.sleep(LOOK_SECONDS)
-    took = time.monotonic() - running.started
+    """Runs a program with what it cannot accept; returns after how many seconds it has ended.
+
+    One that is too slow is given a second try: a busy machine makes it slower, and nothing makes it quicker.
+    """
     case = f"{who} with {trial.what} ({', '.join(sorted(trial.bad))})"
-    expect(not opened, f"{case} to open no port", ", ".join(sorted(opened)))
-    expect(not running.alive, f"{case} to end within {END_SECONDS} s", f"it run on, saying {running.tail(2)}")
+    given: dict[str, Any] = dict(trial.variables)
+    for _ in range(2):
+        running = deploy.launch(command, **given)
+        opened: set[str] = set()
+        while running.alive and time.monotonic() - running.started < END_SECONDS:
+            opened |= open_ports(running)
+            time.sleep(LOOK_SECONDS)
+        took = time.monotonic() - running.started
+        expect(not opened, f"{case} to open no port", ", ".join(sorted(opened)))
+        if not running.alive:
+            break
+        running.kill()
+    expect(took < END_SECONDS, f"{case} to end within {END_SECONDS} s", f"it run on, saying {running.tail(2)}")
     expect(running.wait() != 0, f"{case} to end with another exit code than 0", running.tail(2))
     expect_named(running, case, trial, deploy)
     return took
@@ -181,13 +191,14 @@ def ends_at_once(deploy: Deploy, command: str, who: str, trial: Trial) -> float:
 
 def open_ports(process: Process) -> set[str]:
     """The sockets on which the process waits for others now."""
-    try:
-        links = [os.readlink(f"/proc/{process.pid}/fd/{number}") for number in os.listdir(f"/proc/{process.pid}/fd")]
-    except OSError:  # it has ended, or has just closed one
-        return set()
-    if not any(link.startswith("socket:") for link in links):  # which costs less to know than the rest
-        return set()
-    return {str(one) for one in sockets.listeners([process.pid]) if one.protocol == "tcp"}
+    with suppress(OSError):  # it has ended, or has just closed one
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        family = [process.pid, *map(int, children)]
+        folders = [Path(f"/proc/{pid}/fd") for pid in family]
+        links = [os.readlink(link) for folder in folders for link in folder.iterdir()]
+        if any(link.startswith("socket:") for link in links):  # which costs less to know than the rest
+            return {str(one) for one in sockets.listeners(family) if one.protocol == "tcp"}
+    return set()
 
 
 def expect_named(process: Process, case: str, trial: Trial, deploy: Deploy) -> None:
@@ -221,18 +232,19 @@ def is_event(line: str) -> bool:
     threshold="0 secrets in history, logs, answers, metrics, command lines, help and files",
     seconds=14,
 )
-def no_secret_is_seen_anywhere(deploy: Deploy, observe: Observations) -> None:
-    # In what is committed, now or ever.
-    committed = leaks.in_history(deploy.workspace)
+def no_secret_is_seen_anywhere(workspace: Workspace, deploys: Deploys, observe: Observations) -> None:
+    # In what is committed, now or ever, and in what was built.
+    committed = leaks.in_history(workspace)
     shown = "; ".join(map(str, committed[:5]))
-    observe.expect(
-        not committed, f"nothing that looks like a secret in {leaks.commits(deploy.workspace)} commits", shown
-    )
+    observe.expect(not committed, f"nothing that looks like a secret in {leaks.commits(workspace)} commits", shown)
+    if workspace.driver == "image":
+        built = leaks.in_image(workspace.image)
+        observe.expect(not built, "nothing that looks like a secret in the image", "; ".join(map(str, built[:5])))
 
     # In what runs: every secret variable has a value that stands nowhere else.
-    if not deploy.contract.config.secrets:
+    if not workspace.contract.config.secrets:
         raise NotRun("factors.toml has no [config] secrets")
-    began = time.time()
+    began, deploy = time.time(), deploys.new()
     planted = plant(deploy)
     canaries = leaks.Canaries(planted.secrets)
     seen: list[str] = []
@@ -241,6 +253,10 @@ def no_secret_is_seen_anywhere(deploy: Deploy, observe: Observations) -> None:
         seen.extend(f"{name} in {where}" for name in canaries.seen_in(text))
 
     everything_goes_wrong(deploy, planted, look)
+    if "release" in deploy.contract.processes and deploy.database and deploy.contract.thing:
+        fresh = deploys.new(released=False)
+        fresh.variables |= at_database(deploy, fresh)
+        look(release_that_fails(fresh).output, "the log of a release that fails")
     seen += canaries.in_command_lines(process for process in deploy.processes if process.alive)
     for command in quiet_commands(deploy):
         look(said(deploy, command), f"what `{command}` prints")
@@ -285,20 +301,35 @@ def plant(deploy: Deploy) -> Planted:
     return planted
 
 
+def at_database(deploy: Deploy, other: Deploy) -> dict[str, str]:
+    """The variables of a deploy, but for the database, which is another one's."""
+    resource = deploy.contract.resource("postgres")
+    url = urlsplit(deploy.variables[resource.url]) if resource else urlsplit("")
+    return {**deploy.variables, **({resource.url: url._replace(path=f"/{other.db.name}").geturl()} if resource else {})}
+
+
 def everything_goes_wrong(deploy: Deploy, planted: Planted, look: Callable[[str, str], None]) -> None:
     """Runs every process type through work, mistakes and outages, and has every answer looked at."""
-    running = [deploy.start(name, ready=False) for name in deploy.contract.long_running]
-    for process in running:
+    web = deploy.start(deploy.web.process) if deploy.contract.web else None
+    if web and has_worker(deploy):
+        worker_whose_job_fails(deploy, web)
+    started = [process.type for process in deploy.processes]
+    others = [deploy.start(name, ready=False) for name in deploy.contract.long_running if name not in started]
+    for process in others:
         deploy.wait_until_ready(process)
-    web = next((process for process in running if deploy.contract.web and process.type == deploy.web.process), None)
-    exchanges = [*ordinary(deploy, web), *faulty(deploy, web)] if web else []
     for command in one_offs(deploy):
         deploy.run(command)
+    exchanges = [*ordinary(deploy, web), *faulty(deploy, web), *curious(deploy, web)] if web else []
     if web and deploy.database and deploy.contract.thing:
         exchanges += [*(failing(deploy, web) if deploy.thing.table else []), *without_database(deploy, web, planted)]
     for exchange in exchanges:
         if exchange.response:
             look(f"{exchange.response.headers}\n{exchange.response.text}", f"the answer to {exchange.request}")
+
+
+def curious(deploy: Deploy, web: Process) -> list[Exchange]:
+    """Somebody who looks where configuration is often shown."""
+    return [ask(web, "GET", path) for path in (*deploy.web.undocumented, *CURIOUS)]
 
 
 def without_database(deploy: Deploy, web: Process, planted: Planted) -> list[Exchange]:
@@ -371,6 +402,9 @@ def credentials_rotate_while_it_runs(deploy: Deploy, observe: Observations) -> N
         expect(process.alive, f"{process.type} to keep running", process.tail())
         if process.port:
             deploy.wait_until_ready(process, ROTATION_SECONDS)
+    if deploy.contract.admin and deploy.contract.admin.succeeds:
+        code = deploy.run(deploy.contract.admin.succeeds, **by_file).code
+        expect(code == 0, "a one-off with the new password to exit 0", code)
     observe.note(f"same PIDs: {', '.join(f'{process.type} {process.pid}' for process in running)}")
 
 
@@ -400,7 +434,7 @@ def at_once(act: Callable[[], bool], times: int) -> list[bool]:
 def works(deploy: Deploy, web: Process) -> None:
     """Has a thing created, and its job done where there are jobs."""
     made = deploy.create(web)
-    if deploy.contract.jobs and deploy.contract.jobs.process in deploy.contract.processes:
+    if has_worker(deploy):
         eventually(lambda: deploy.done(made), "the worker to do a job with the new password", ROTATION_SECONDS)
 
 
@@ -413,7 +447,8 @@ def works(deploy: Deploy, web: Process) -> None:
 def a_name_of_an_environment_changes_nothing(deploys: Deploys, observe: Observations) -> None:
     deploy = deploys.new()
     code = groups.lines(deploy.workspace)
-    asked = "; ".join(f"{line.place}: {line.text.strip()}" for line in groups.choices(code)[:3])
+    choices = groups.choices(code, known(deploy.workspace))
+    asked = "; ".join(f"{line.place}: {line.text.strip()}" for line in choices[:3])
     expect(not asked, "no code that asks which environment it is in", asked)
     names = groups.variables(deploy.workspace, code, known(deploy.workspace))
     values = groups.values(code)
@@ -439,7 +474,7 @@ def portrait_of_long_running(deploy: Deploy, variables: Mapping[str, Any]) -> Po
     portrait = portrait_of_web(deploy, variables)
     for process in others:
         deploy.wait_until_ready(process)
-    if deploy.contract.jobs and deploy.contract.jobs.process in deploy.contract.processes and deploy.contract.thing:
+    if has_worker(deploy):
         web = next(process for process in deploy.processes if process.type == web_type)
         made = deploy.create(web)
         eventually(lambda: deploy.done(made), "a job to be done", JOB_SECONDS)

@@ -10,8 +10,17 @@ from ..harness.claim import NotRun, Observations, Violation, claim, expect
 from ..harness.config import files_since
 from ..harness.deploy import Deploy, Deploys
 from ..harness.processes import Process, eventually
-from ..harness.traffic import ask, away, crying, failing, faulty, ordinary
-from ..harness.trouble import ends, failed_imports, inside, refusals
+from ..harness.traffic import ask, crying, failing, faulty, ordinary
+from ..harness.trouble import (
+    ends,
+    failed_imports,
+    has_worker,
+    inside,
+    refusals,
+    release_that_fails,
+    tells_of_it,
+    worker_whose_job_fails,
+)
 
 ON_THE_PIPE_SECONDS = 1
 REQUESTS = 160
@@ -79,12 +88,6 @@ def written(name: str, trace: tracing.Trace) -> list[str]:
     files = log_files.filled(calls).values()
     found = [f"{name} writes {file.path}, which {problem}" for file in files if (problem := file.problem(told))]
     return found + [f"{name} tells a collector of logs, at {place}" for place in log_files.collectors(calls)]
-
-
-def has_worker(deploy: Deploy) -> bool:
-    """Whether there is somebody to do the jobs of things."""
-    contract = deploy.contract
-    return bool(contract.jobs and contract.jobs.process in contract.processes and contract.thing and deploy.database)
 
 
 def ended_by_themselves(deploy: Deploy) -> list[str]:
@@ -184,7 +187,8 @@ def quiet(process: Process, seconds: float = 0.2) -> None:
     threshold="0 lines without a time, a level and a message, whatever goes wrong",
     seconds=14,
 )
-def every_line_is_one_event(deploy: Deploy, observe: Observations) -> None:
+def every_line_is_one_event(deploys: Deploys, observe: Observations) -> None:
+    deploy = deploys.new()
     within = inside(deploy)
     heard: list[Process] = []
     imported: dict[str, list[str]] = {}
@@ -218,6 +222,8 @@ def every_line_is_one_event(deploy: Deploy, observe: Observations) -> None:
         heard.append(process)
         observe.note(f"{what.rstrip(',')}: {len(process.lines)} event(s)")
     heard += [process for _, process in ends(deploy) if not is_usage(process)]
+    if "release" in deploy.contract.processes and deploy.database and deploy.contract.thing:
+        heard.append(release_that_fails(deploys.new(released=False)))
     expect_events(heard)
     observe.measure(f"of {sum(len(process.lines) for process in heard)} lines, those that are no event", 0, "==", 0)
     if within.reason:
@@ -240,15 +246,6 @@ def expect_access_log(deploy: Deploy, web: Process) -> None:
     expect(seen >= asked // 2, f"an access log, so at least {asked // 2} lines after {asked} requests", seen)
 
 
-def worker_whose_job_fails(deploy: Deploy, web: Process) -> Process:
-    """A worker that finds a job which cannot be done, since the table is not there."""
-    deploy.create(web)
-    with away(deploy, deploy.jobs.table):
-        worker = deploy.start(deploy.jobs.process)
-        eventually(lambda: tells_of_it(worker, 0), "the worker to tell of a job that failed", JOB_SECONDS)
-    return worker
-
-
 def without_table_and_database(deploy: Deploy, web: Process, everybody: list[Process]) -> None:
     """Has requests fail since the table is not there, and since nobody answers."""
     before = len(web.lines)
@@ -261,11 +258,6 @@ def without_table_and_database(deploy: Deploy, web: Process, everybody: list[Pro
     crying(deploy, web, once=True)
     expect_events(everybody)
     proxy.restore()
-
-
-def tells_of_it(process: Process, before: int) -> bool:
-    """Whether the process has told of a failure since it had written so many lines."""
-    return any(events.is_bad_news(line) or "does not exist" in line for _, line in process.lines[before:])
 
 
 def is_usage(process: Process) -> bool:

@@ -56,16 +56,25 @@ def lines(workspace: Workspace) -> list[Line]:
     return found
 
 
-def choices(code: Iterable[Line]) -> list[Line]:
-    """Where the code asks which group it is in."""
-    return [line for line in code if CHOICE.search(line.text) and COMPARES.search(line.text)]
+def choices(code: Iterable[Line], declared: Iterable[str]) -> list[Line]:
+    """Where the code asks which group it is in: by a name of one, or by a setting that is declared for it."""
+    names = [name.lower() for name in declared if is_for_groups(name)]
+    setting = re.compile(rf"\w\.(?:{'|'.join(names)})\b" if names else r"(?!)")
+    return [
+        line for line in code if (CHOICE.search(line.text) or setting.search(line.text)) and COMPARES.search(line.text)
+    ]
+
+
+def is_for_groups(name: str) -> bool:
+    """Whether a variable of this name tells which group it is."""
+    return name in NAMES or bool(ONE_OF_THEM.fullmatch(name))
 
 
 def variables(workspace: Workspace, code: Iterable[Line], declared: Iterable[str]) -> list[str]:
     """Every variable that may choose a group, in general and in this service."""
     own = {re.sub(r"\W", "_", name).upper() for name in (workspace.contract.name, *workspace.contract.code.packages)}
     mentioned = {match[1] or match[2] for line in code for match in A_NAME.finditer(line.text)}
-    found = {name for name in {*mentioned, *declared} if ONE_OF_THEM.fullmatch(name)}
+    found = {name for name in {*mentioned, *declared} if is_for_groups(name)}
     return sorted({*NAMES, *(f"{name}_ENV" for name in own), *(f"{name}_ENVIRONMENT" for name in own), *found})
 
 

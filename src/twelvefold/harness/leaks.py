@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import re
+import subprocess
+import tarfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -128,6 +130,30 @@ def in_history(workspace: Workspace) -> list[Find]:
 def commits(workspace: Workspace) -> int:
     """How many commits the history has."""
     return int(git(workspace.source, "rev-list", "--all", "--count"))
+
+
+def in_image(image: str) -> list[Find]:
+    """What looks like a secret in the variables, the labels, the steps and the names of the files of an image."""
+    found = set()
+    form = "{{range .Config.Env}}{{println .}}{{end}}{{range .Config.Labels}}{{println .}}{{end}}"
+    told = _docker("image", "inspect", "--format", form, image)
+    steps = _docker("image", "history", "--no-trunc", "--format", "{{.CreatedBy}}", image)
+    for where, text in (("its variables", told), ("its steps", steps)):
+        found |= {Find(where, what) for line in text.splitlines() for what in secrets_in(line, "image.env")}
+    container = _docker("create", image).strip()
+    try:
+        with (
+            subprocess.Popen(["docker", "export", container], stdout=subprocess.PIPE) as exporting,
+            tarfile.open(fileobj=exporting.stdout, mode="r|") as files,
+        ):
+            found |= {Find(file.name, "a file made for secrets") for file in files if COMMITTED.search(file.name)}
+    finally:
+        _docker("rm", "--force", container)
+    return sorted(found)
+
+
+def _docker(*words: str) -> str:
+    return subprocess.run(["docker", *words], capture_output=True, encoding="utf-8", check=True, timeout=60).stdout
 
 
 def secrets_in(line: str, file: str) -> list[str]:

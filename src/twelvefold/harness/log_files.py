@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ WRITES = "write writev pwrite64 pwritev pwritev2 sendfile splice".split()
 A_FILE = re.compile(r"\d+<(/[^<>]*?)(?: \(deleted\))?>")
 OUTPUTS = re.compile(r"[12]<(?:pipe:|/dev/)")
 NO_FILES = ("/dev/null", "/dev/pts/", "/dev/tty", "/dev/stdout", "/dev/stderr", "/proc/", "/sys/", "/memfd:")
+MANY = 20
 BYTECODE = re.compile(r"/__pycache__/[^/]*$|\.py[co](?:\.\d+)?$")
 NAME = re.compile(
     r"\.log\b|\.jsonl?\.\d+$|/logs?/|/var/log/|(?:^|[/_.-])(?:access|error|debug|audit|trace|stdout|stderr|nohup)[^/]*$|\.out$",
@@ -38,6 +40,8 @@ class Filled:
 
     path: str
     appended: bool = False
+    opened: int = 0
+    """How often it was opened."""
     texts: list[str] = field(default_factory=list)
     """The beginning of what was written, each time."""
 
@@ -49,24 +53,33 @@ class Filled:
             return "has lines like a log's"
         if set(self.texts) & set(told):
             return "holds what went to stdout as well"
-        return "grows at its end" if self.appended else ""
+        return "grows at its end" if self.appended or self._line_by_line else ""
+
+    @property
+    def _line_by_line(self) -> bool:
+        """Whether it was opened a few times and written to many times, as no state is."""
+        return len(self.texts) >= MANY and len(self.texts) >= MANY / 4 * self.opened
 
 
 def filled(calls: Iterable[Call]) -> dict[str, Filled]:
     """Every regular file into which bytes were written."""
     appended: set[str] = set()
+    opened: Counter[str] = Counter()
     found: dict[str, Filled] = {}
     for call in calls:
         if call.failed:
             continue
-        if call.name.startswith("open") and "O_APPEND" in call.text:
-            appended |= set(A_FILE.findall(call.text.rpartition(" = ")[2]))
+        if call.name.startswith(("open", "creat")):
+            paths = A_FILE.findall(call.text.rpartition(" = ")[2])
+            opened.update(paths)
+            appended |= set(paths if "O_APPEND" in call.text else ())
         elif call.name in WRITES and (match := A_FILE.match(call.text)) and not call.text.endswith("= 0"):
             path = match[1]
-            if not path.startswith(NO_FILES) and not BYTECODE.search(path):
+            in_place = call.name.startswith("pwrite")  # as databases do
+            if not in_place and not path.startswith(NO_FILES) and not BYTECODE.search(path):
                 found.setdefault(path, Filled(path)).texts.append(_text(call))
     for path, file in found.items():
-        file.appended = path in appended
+        file.appended, file.opened = path in appended, opened[path]
     return found
 
 

@@ -75,12 +75,20 @@ def _installed(workspace: Workspace) -> Iterator[Module]:
     for site in site_packages(workspace):
         names = {name for package in workspace.contract.code.packages for name in _package(site, package)}
         for record in site.glob("*.dist-info/RECORD"):
-            if _same(record.parent.name.split("-")[0], workspace.contract.name):
+            if _same(record.parent.name.split("-")[0], workspace.contract.name) or _is_from(record.parent, workspace):
                 with record.open(newline="") as rows:
                     names |= {row[0] for row in csv.reader(rows) if row and row[0].endswith(".py")}
         for name in names:
             if (site / name).is_file():
                 yield Module(_in_a_folder(workspace, name), site / name)
+
+
+def _is_from(distribution: Path, workspace: Workspace) -> bool:
+    """Whether a distribution, whatever it is called, was built from a folder of the repository."""
+    origin = distribution / "direct_url.json"
+    return origin.is_file() and any(
+        f"file://{place}" in origin.read_text() for place in (workspace.source, workspace.project)
+    )
 
 
 def _package(site: Path, package: str) -> Iterator[str]:

@@ -67,7 +67,7 @@ def differences(usual: Portrait, other: Portrait, noise: Iterable[str] = ()) -> 
     """What is different, in words; `noise` is what differs without a reason."""
     ignored = set(noise)
     found = []
-    for what in sorted({*usual.seen, *other.seen}):
+    for what in sorted({*usual.seen, *other.seen}, key=lambda what: (not what.startswith("the number"), what)):
         before, after = usual.seen.get(what, []), other.seen.get(what, [])
         if before != after:
             gone = [line for line in before if line not in after and line not in ignored]

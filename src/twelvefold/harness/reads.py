@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from .contract import VARIABLE
 from .inside.twelvefold_reads import EVERYTHING
 from .own_code import Module, name_of
 from .workspace import Workspace
@@ -18,7 +19,7 @@ OF_ANYTHING = {"environb", "getenv", "getenvb", "expandvars"}  # no other object
 MODULES_WITH_IT = {"os", "posix", "nt"}
 # Libraries that read the configuration at the wish of the code that imports them.
 READERS = "decouple dotenv dynaconf environ environs everett goodconf prettyconf pydantic_settings starlette.config"
-OPTIONS = {"envvar", "auto_envvar_prefix", "env_var", "env_prefix"}  # by which libraries for command lines read them
+OPTIONS = {"envvar", "auto_envvar_prefix", "env_var", "env_prefix", "env_file"}  # by which libraries are told to read
 NAME = re.compile(r"[A-Z][A-Z0-9_]{2,}")
 PROC = re.compile(r"/proc/.*environ")
 
@@ -85,8 +86,11 @@ class _Reader:
             return node.attr in MODULES_WITH_IT
         if isinstance(node, ast.Subscript):  # sys.modules["os"]
             return isinstance(node.slice, ast.Constant) and node.slice.value in MODULES_WITH_IT
-        if isinstance(node, ast.Call):  # __import__("os"), import_module("os")
-            return any(isinstance(one, ast.Constant) and one.value in MODULES_WITH_IT for one in node.args)
+        if isinstance(node, ast.Call):  # __import__("os"), import_module("o" + "s")
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            return name in ("__import__", "import_module") or any(
+                isinstance(one, ast.Constant) and one.value in MODULES_WITH_IT for one in node.args
+            )
         return False
 
     def reads(self) -> Iterator[Read]:
@@ -180,6 +184,12 @@ class _Reader:
 def _text(node: ast.expr) -> str:
     value = node.value if isinstance(node, ast.Constant) else ""
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value) if isinstance(value, str) else ""
+
+
+def in_commands(commands: Mapping[str, str]) -> list[Read]:
+    """The variables that the command lines of process types name, as a shell reads them."""
+    found = [(name, match) for name, command in commands.items() for match in VARIABLE.finditer(command)]
+    return [Read(f"process type {name}:1", match["name"] or match["bare"], match[0]) for name, match in found]
 
 
 def names_in(module: Module) -> set[str]:

@@ -10,13 +10,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from . import events
 from .claim import NotRun, Violation, expect
 from .deploy import Deploy, unique_marker
 from .inside.twelvefold_trouble import TOLD
 from .probing import probed
 from .processes import Process, eventually, free_port
+from .traffic import away
 
 SEEN_SECONDS = 10
+JOB_SECONDS = 20
 END_SECONDS = 15
 RESULT_IS_NO_LOG = ("sh", "-c", 'exec "$@" >/dev/null', "sh")  # what a one-off prints for people
 
@@ -71,6 +74,34 @@ def inside(deploy: Deploy) -> Inside:
         return Inside(probed(deploy, "twelvefold_trouble", folder=str(folder)), folder)
     except NotRun as error:
         return Inside(deploy, folder, str(error))
+
+
+def has_worker(deploy: Deploy) -> bool:
+    """Whether there is somebody to do the jobs of things."""
+    contract = deploy.contract
+    return bool(contract.jobs and contract.jobs.process in contract.processes and contract.thing and deploy.database)
+
+
+def worker_whose_job_fails(deploy: Deploy, web: Process) -> Process:
+    """A worker that finds a job which cannot be done, since the table is not there."""
+    deploy.create(web)
+    with away(deploy, deploy.jobs.table):
+        worker = deploy.start(deploy.jobs.process)
+        eventually(lambda: tells_of_it(worker, 0), "the worker to tell of a job that failed", JOB_SECONDS)
+    return worker
+
+
+def tells_of_it(process: Process, before: int) -> bool:
+    """Whether the process has told of a failure since it had written so many lines."""
+    return any(events.is_bad_news(line) or "does not exist" in line for _, line in process.lines[before:])
+
+
+def release_that_fails(deploy: Deploy) -> Process:
+    """The release phase, in an empty database that has a table of the service's already."""
+    if not deploy.contract.thing or not deploy.contract.thing.table:
+        raise NotRun("factors.toml has no [thing] table")
+    deploy.db.rows(f"CREATE TABLE {deploy.contract.thing.table} ()")
+    return to_its_end(deploy, "release")
 
 
 def to_its_end(deploy: Deploy, command: str, prefix: tuple[str, ...] = (), **variables: Any) -> Process:

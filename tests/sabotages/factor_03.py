@@ -1,0 +1,271 @@
+"""Sabotages of factor III, config."""
+
+from . import Edit, Sabotage
+
+SETTINGS = "src/orders/settings.py"
+SERVER = "src/orders/web/server.py"
+MAIN = "src/orders/__main__.py"
+ROUTES = "src/orders/notes/routes.py"
+LEVEL = "    logs.configure(process, style=loaded.log_format, level=loaded.log_level)\n"
+DATABASE = '    database_url: PostgresUrl = Field(description="The database'
+POOL = "    database_pool_size: Annotated[int"
+
+SABOTAGES = [
+    Sabotage(
+        "III.1",
+        "a handler reads a variable of its own",
+        (
+            Edit(ROUTES, "from contextlib import suppress\n", "import os\nfrom contextlib import suppress\n"),
+            Edit(
+                ROUTES,
+                "        notes = await queries.newest(connection, limit, before)\n",
+                '        notes = await queries.newest(connection, min(limit, int(os.getenv("MOST", "9"))), before)\n',
+            ),
+        ),
+        neighbours=("III.5", "VII.1", "XIII.1"),
+    ),
+    Sabotage(
+        "III.1",
+        "a feature has settings of its own",
+        (
+            Edit(
+                "src/orders/notes/jobs.py",
+                "from ..jobs import Work, job\n",
+                "from pydantic_settings import BaseSettings\n\nfrom ..jobs import Work, job\n\n\n"
+                "class Archive(BaseSettings):\n    archive_after: int = 90\n\n",
+            ),
+            Edit("src/orders/notes/jobs.py", "(ARCHIVE_AFTER_DAYS,)", "(Archive().archive_after,)"),
+        ),
+        neighbours=("III.5", "VIII.1", "IX.3"),
+    ),
+    Sabotage(
+        "III.1",
+        "a variable whose name is put together, by a roundabout way",
+        (
+            Edit("src/orders/clock.py", "import asyncio\n", "import asyncio\nimport pathlib\n"),
+            Edit(
+                "src/orders/clock.py",
+                "    known = jobs.known()\n",
+                '    known = {} if vars(pathlib.os)["envi" + "ron"].get("_".join(("NO", "CLOCK"))) else jobs.known()\n',
+            ),
+        ),
+        neighbours=("III.5", "VIII.1"),
+    ),
+    Sabotage(
+        "III.1",
+        "the settings know a variable that they do not declare",
+        (
+            Edit(
+                SETTINGS,
+                "    given = _read(field.upper())\n",
+                '    given = os.environ.get(f"FORCE_{field.upper()}") or _read(field.upper())\n',
+            ),
+        ),
+        neighbours=("III.5", "VII.1"),
+    ),
+    Sabotage(
+        "III.2",
+        "a silent default for the database",
+        (Edit(SETTINGS, DATABASE, DATABASE.replace("Field(", 'Field(SecretStr("postgresql://localhost/app"), ')),),
+        neighbours=("III.5", "VII.1"),
+    ),
+    Sabotage(
+        "III.2",
+        "names the first problem only",
+        (
+            Edit(
+                SETTINGS,
+                '        problems[field.upper()] = f"{wrong}. {Settings.model_fields[field].description}"\n',
+                '        problems[field.upper()] = f"{wrong}. {Settings.model_fields[field].description}"\n'
+                "        break\n",
+            ),
+        ),
+        neighbours=("III.5", "VII.1"),
+    ),
+    Sabotage(
+        "III.2",
+        "shows the value that is wrong",
+        (
+            Edit(SETTINGS, "include_context=False, include_input=False", "include_context=False, include_input=True"),
+            Edit(
+                SETTINGS,
+                "        problems[field.upper()] = ",
+                '        if isinstance(given := detail.get("input"), str):\n'
+                '            wrong = f"{wrong}, not {given}"\n'
+                "        problems[field.upper()] = ",
+            ),
+        ),
+        neighbours=("III.5", "VII.1"),
+    ),
+    Sabotage(
+        "III.2",
+        "web opens its port before it looks at its configuration",
+        (
+            Edit(
+                MAIN,
+                "    from .web import server\n\n    return server.run(_settings(arguments.command))\n",
+                "    import socket\n\n    from . import settings\n\n"
+                "    port = settings.peek('port')\n"
+                "    early = socket.create_server(('127.0.0.1', int(port) if port.isdigit() else 0))\n"
+                "    from .web import server\n\n    loaded = _settings(arguments.command)\n    early.close()\n"
+                "    return server.run(loaded)\n",
+            ),
+        ),
+        neighbours=("III.5", "VII.1"),
+    ),
+    Sabotage(
+        "III.2",
+        "ends with 0, so that nobody is alarmed",
+        (Edit(MAIN, "        return CONFIGURATION_ERROR\n", "        return 0\n"),),
+        neighbours=("III.5", "VII.1"),
+    ),
+    Sabotage(
+        "III.3",
+        "logs the settings at boot",
+        (
+            Edit(
+                MAIN,
+                LEVEL,
+                f'{LEVEL}    log.debug("settings", database=loaded.database_url.get_secret_value())\n',
+            ),
+        ),
+        neighbours=("III.2", "VII.1"),
+    ),
+    Sabotage(
+        "III.3",
+        "the answer to an outage tells where the database is",
+        (
+            Edit(
+                "src/orders/web/errors.py",
+                "async def _unavailable(_: Request,",
+                "async def _unavailable(request: Request,",
+            ),
+            Edit(
+                "src/orders/web/errors.py",
+                'return problem(503, "The database cannot be reached now.",',
+                "where = request.app.state.settings.secret('database_url')\n"
+                '    return problem(503, f"The database at {where} cannot be reached now.",',
+            ),
+        ),
+        neighbours=("III.2", "VII.1"),
+    ),
+    Sabotage(
+        "III.3",
+        "`config show` tells the half of each secret",
+        (
+            Edit(
+                "src/orders/config.py",
+                "        return MASK\n",
+                "        return value.get_secret_value()[: len(value) // 2 + 12] + MASK\n",
+            ),
+        ),
+        neighbours=("III.2", "VII.1"),
+    ),
+    Sabotage(
+        "III.3",
+        "a password is in the code",
+        (
+            Edit(
+                "src/orders/mail.py",
+                "",
+                '"""How mail is sent."""\n\nRELAY = "smtps://orders:wheel7-Barrow-Tin@mail.orders.dev:465"\n',
+            ),
+        ),
+        neighbours=("III.2", "VII.1"),
+    ),
+    Sabotage(
+        "III.4",
+        "production hides the documentation",
+        (
+            Edit(
+                SETTINGS,
+                POOL,
+                f'    app_env: str = Field("development", description="Where it runs.")\n{POOL}',
+            ),
+            Edit(
+                "src/orders/web/app.py",
+                'docs_url="/docs" if settings.feature_api_docs else None,',
+                'docs_url="/docs" if settings.feature_api_docs and settings.app_env != "production" else None,',
+            ),
+        ),
+        neighbours=("III.5", "VII.1"),
+    ),
+    Sabotage(
+        "III.4",
+        "a stage chooses how much is logged",
+        (
+            Edit(
+                SETTINGS,
+                POOL,
+                f'    stage: str = Field("", description="Where it runs.")\n{POOL}',
+            ),
+            Edit(
+                MAIN, LEVEL, LEVEL.replace("level=loaded.log_level", "level=LEVELS.get(loaded.stage, loaded.log_level)")
+            ),
+            Edit(MAIN, "CONFIGURATION_ERROR = 78", 'LEVELS = {\n    "test": "error",\n}\n\nCONFIGURATION_ERROR = 78'),
+        ),
+        neighbours=("III.5", "VII.1"),
+    ),
+    Sabotage(
+        "III.4",
+        "WEB_CONCURRENCY makes more processes",
+        (
+            Edit(
+                SETTINGS,
+                POOL,
+                f'    web_concurrency: int = Field(1, description="How many processes.")\n{POOL}',
+            ),
+            Edit(SERVER, "import gc\n", "import gc\nimport os\n"),
+            Edit(
+                SERVER,
+                "    server.run([listener])\n",
+                "    for _ in range(settings.web_concurrency - 1):\n"
+                "        if os.fork() == 0:\n            break\n    server.run([listener])\n",
+            ),
+        ),
+        neighbours=("III.5", "VII.1"),
+    ),
+    Sabotage(
+        "III.5",
+        "the secret is read once",
+        (
+            Edit(
+                SETTINGS,
+                "        current = load() if origin(field).file else self\n"
+                "        secret: SecretStr = getattr(current, field)\n",
+                "        secret: SecretStr = getattr(self, field)\n",
+            ),
+        ),
+        neighbours=("III.2", "VII.1"),
+    ),
+    Sabotage(
+        "III.5",
+        "the pool keeps the address with which it began",
+        (
+            Edit(
+                "src/orders/resources/postgres.py",
+                'conninfo=lambda: settings.secret("database_url"),',
+                'conninfo=settings.secret("database_url"),',
+            ),
+        ),
+        neighbours=("III.2", "VII.1"),
+    ),
+    Sabotage(
+        "III.5",
+        "the secret is read again once a minute",
+        (
+            Edit(
+                SETTINGS,
+                "        current = load() if origin(field).file else self\n",
+                "        current = _some_time_ago(int(time.monotonic() / 60)) if origin(field).file else self\n",
+            ),
+            Edit(SETTINGS, "import re\n", "import re\nimport time\nfrom functools import cache\n"),
+            Edit(
+                SETTINGS,
+                "def peek(field: str)",
+                "@cache\ndef _some_time_ago(_: int) -> Settings:\n    return load()\n\n\ndef peek(field: str)",
+            ),
+        ),
+        neighbours=("III.2", "VII.1"),
+    ),
+]

@@ -1,0 +1,160 @@
+"""Sabotages of factor XI, logs."""
+
+from . import Edit, Sabotage
+
+LOGS = "src/orders/logs.py"
+ROUTES = "src/orders/notes/routes.py"
+HANDLERS = "    root.handlers = [_ToEvents()]\n"
+LIBRARIES = "from types import TracebackType\n"
+REQUEST = '    log.info("request", **what, **tracing.current())\n'
+JOB = '            log.info("job", outcome=outcome, duration=round(seconds, 6))\n'
+EVENT = "{'timestamp': datetime.now(UTC).isoformat(), 'level': 'info', 'event': "
+
+SABOTAGES = [
+    Sabotage(
+        "XI.1",
+        "a rotating file keeps what libraries say",
+        (
+            Edit(LOGS, "import logging\n", "import logging\nimport logging.handlers\n"),
+            Edit(
+                LOGS,
+                HANDLERS,
+                "    kept = logging.handlers.RotatingFileHandler('orders.log', maxBytes=9_000, delay=True)\n"
+                "    root.handlers = [_ToEvents(), kept]\n",
+            ),
+        ),
+        neighbours=("XI.3", "VII.1"),
+    ),
+    Sabotage(
+        "XI.1",
+        "syslog is told as well",
+        (
+            Edit(LOGS, "import logging\n", "import logging\nimport logging.handlers\n"),
+            Edit(LOGS, HANDLERS, "    root.handlers = [_ToEvents(), logging.handlers.SysLogHandler()]\n"),
+        ),
+        neighbours=("XI.3", "VII.1"),
+        also=("IV.2",),
+    ),
+    Sabotage(
+        "XI.1",
+        "the worker keeps a journal, written as it ends",
+        (
+            Edit("src/orders/worker.py", "import asyncio\n", "import asyncio\nimport tempfile\n"),
+            Edit(
+                "src/orders/worker.py",
+                "        finally:\n            rescuing.cancel()\n",
+                "        finally:\n            rescuing.cancel()\n"
+                "            with tempfile.NamedTemporaryFile('w', dir='.', prefix='journal-', delete=False) as file:\n"
+                "                file.write(f'{perf_counter()} INFO took part\\nINFO ended\\n')\n",
+            ),
+        ),
+        neighbours=("XI.3", "VIII.1"),
+        also=("VI.2",),
+    ),
+    Sabotage(
+        "XI.2",
+        "web prints its access log, and nothing flushes it",
+        (
+            Edit("src/orders/web/middleware.py", "import re\n", "import json\nimport re\n"),
+            Edit(
+                "src/orders/web/middleware.py",
+                "from functools import cache\n",
+                "from datetime import UTC, datetime\nfrom functools import cache\n",
+            ),
+            Edit(
+                "src/orders/web/middleware.py",
+                REQUEST,
+                f"    print(json.dumps({{**{EVENT}'request'}}, **what, **tracing.current()}}))\n",
+            ),
+        ),
+        neighbours=("VII.1", "XIII.1"),
+    ),
+    Sabotage(
+        "XI.2",
+        "the worker collects its lines and writes them now and then",
+        (
+            Edit(
+                "src/orders/worker.py", "import asyncio\n", "import asyncio\nimport io\nimport sys\nimport threading\n"
+            ),
+            Edit(
+                "src/orders/worker.py",
+                '    logging.getLogger("procrastinate.worker").disabled = True\n',
+                '    logging.getLogger("procrastinate.worker").disabled = True\n    _collect()\n',
+            ),
+            Edit(
+                "src/orders/worker.py",
+                "class Worker:\n",
+                "def _collect() -> None:\n"
+                "    direct, lines = sys.stdout.buffer.raw, []  # type: ignore[attr-defined]\n\n"
+                "    class Later(io.RawIOBase):\n"
+                "        def write(self, line: bytes) -> int:\n"
+                "            lines.append(bytes(line))\n"
+                "            return len(line)\n\n"
+                "    def now_and_then() -> None:\n"
+                "        while True:\n"
+                "            threading.Event().wait(0.7)\n"
+                "            while lines:\n"
+                "                direct.write(lines.pop(0))\n\n"
+                "    structlog.configure(logger_factory=structlog.BytesLoggerFactory(Later()))\n"
+                "    threading.Thread(target=now_and_then, daemon=True).start()\n\n\n"
+                "class Worker:\n",
+            ),
+        ),
+        neighbours=("VIII.1",),
+    ),
+    Sabotage(
+        "XI.2",
+        "the release phase prints its steps, and nothing flushes them",
+        (
+            Edit("src/orders/release.py", "import time\n", "import json\nimport time\n"),
+            Edit(
+                "src/orders/release.py",
+                "from contextlib import contextmanager\n",
+                "from contextlib import contextmanager\nfrom datetime import UTC, datetime\n",
+            ),
+            Edit(
+                "src/orders/release.py",
+                '    log.info("migrated", revision=step.up_revision_id, about=step.up_revision.doc)\n',
+                f"    print(json.dumps({EVENT}'migrated', 'revision': step.up_revision_id}}))\n",
+            ),
+        ),
+        neighbours=("XII.2", "XII.3"),
+    ),
+    Sabotage(
+        "XI.3",
+        "a crash leaves a stock traceback",
+        (Edit(LOGS, "    sys.excepthook = _log_crash\n", ""),),
+        neighbours=("XI.2", "VII.1"),
+    ),
+    Sabotage(
+        "XI.3",
+        "a route prints a remark",
+        (
+            Edit(
+                ROUTES,
+                "        note = await queries.insert(connection, new)\n",
+                "        note = await queries.insert(connection, new)\n    print(f'kept {note.id}', flush=True)\n",
+            ),
+        ),
+        neighbours=("XI.2", "VII.1"),
+    ),
+    Sabotage(
+        "XI.3",
+        "warnings of libraries go to stderr as they are",
+        (Edit(LOGS, "    logging.captureWarnings(True)\n", ""),),
+        neighbours=("XI.2", "VII.1"),
+    ),
+    Sabotage(
+        "XI.3",
+        "a failed request is told, its traceback printed",
+        (
+            Edit("src/orders/web/middleware.py", "import secrets\n", "import secrets\nimport traceback\n"),
+            Edit(
+                "src/orders/web/middleware.py",
+                '            log.exception("request failed")\n',
+                '            log.error("request failed")\n            traceback.print_exc()\n',
+            ),
+        ),
+        neighbours=("XI.2", "VII.1"),
+    ),
+]
