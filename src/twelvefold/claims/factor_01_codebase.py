@@ -26,6 +26,10 @@ def the_artifact_holds_one_commit(workspace: Workspace, observe: Observations, t
     expect(not problems, "to be installed only what the commit holds", "; ".join(problems))
     if number:
         observe.note(f"{number} installed files are the commit's")
+    if workspace.driver == "image":
+        number, problems = artifact.image_strangers(workspace)
+        expect(not problems, "the image to hold only what its commit holds", "; ".join(problems[:5]))
+        observe.note(f"{number} files in the image are its commit's")
 
     command = need(workspace.contract.code.build, "[code] build")
     clone = repository.clone(workspace, tmp_path / "clone")

@@ -11,7 +11,8 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any
 
-from . import own_code, repository
+from . import containers, own_code, repository
+from .claim import NotRun
 from .dockerfile import Instruction, parse
 from .repository import Entry
 from .standin import blob
@@ -86,6 +87,36 @@ def installed_strangers(workspace: Workspace, commit: Mapping[str, Entry], of: s
     files = dict(_installed(workspace))
     problems = [problem for path, content in files.items() if (problem := _problem(path, content, commit, of))]
     return len(files), problems + _missing(workspace, files, commit)
+
+
+def image_strangers(workspace: Workspace) -> tuple[int, list[str]]:
+    """How many files of the service's packages the image has; and how they differ from its commit's, a sentence each.
+
+    Its commit is the one that the image names; raises NotRun when the repository does not have that, nor the image any
+    file of the packages.
+    """
+    asked = '{{index .Config.Labels "org.opencontainers.image.revision"}}'
+    named = containers.told("image", "inspect", "--format", asked, workspace.image)
+    commit = git(workspace.source, "rev-parse", "--verify", "--quiet", f"{named or 'HEAD'}^{{commit}}", check=False)
+    if not commit:
+        raise NotRun(f"the repository does not have {named}, of which the image says to be")
+    held = repository.tree(workspace.source, commit.strip())
+    files = dict(_in_image(workspace))
+    if not files:
+        raise NotRun("the image has no file of [code] packages where Python keeps packages")
+    problems = [
+        problem for path, content in files.items() if (problem := _problem(path, content, held, commit.strip()))
+    ]
+    return len(files), problems + _missing(workspace, files, held)
+
+
+def _in_image(workspace: Workspace) -> Iterator[tuple[str, str]]:
+    places = "|".join(("site-packages", *map(re.escape, workspace.contract.code.folders)))
+    packages = "|".join(re.escape(name.replace(".", "/")) for name in workspace.contract.code.packages)
+    own = re.compile(rf"(?:^|/)(?:{places})/((?:{packages})/.+)(?<!\.pyc)$")
+    for path, data in containers.files(workspace, own.search):
+        if match := own.search(path):
+            yield match[1], blob(data)
 
 
 def own_distribution(workspace: Workspace) -> Distribution | None:

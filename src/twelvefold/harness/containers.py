@@ -5,8 +5,9 @@ from __future__ import annotations
 import platform
 import shutil
 import subprocess
+import tarfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,28 @@ def remove_all(run: str) -> None:
     left = _docker("ps", "--all", "--quiet", "--filter", f"label={LABEL}={run}").stdout.split()
     if left:
         _docker("rm", "--force", "--volumes", *left)
+
+
+def told(*words: str) -> str:
+    """What `docker` answers; empty when it refuses."""
+    done = _docker(*words)
+    return "" if done.returncode else done.stdout.strip().removesuffix("<no value>")
+
+
+def files(workspace: Workspace, wanted: Callable[[str], object]) -> Iterator[tuple[str, bytes]]:
+    """The files of the image, as far as their paths are wanted, with what they hold."""
+    created = told("create", "--label", f"{LABEL}={workspace.id}", "--entrypoint", "none", workspace.image)
+    if not created:
+        raise HarnessError("the engine makes no container of the image")
+    words = ["docker", "export", created]
+    with (
+        subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process,
+        tarfile.open(fileobj=process.stdout, mode="r|") as archive,
+    ):
+        for member in archive:
+            if member.isfile() and wanted(member.name) and (content := archive.extractfile(member)):
+                yield member.name, content.read()
+    _docker("rm", "--force", "--volumes", created)
 
 
 @contextmanager
