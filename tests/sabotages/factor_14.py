@@ -78,10 +78,13 @@ SABOTAGES = [
         "the context that a client sends is not read",
         (
             Edit(
-                MIDDLEWARE,
-                "        started = perf_counter()\n",
-                '        scope["headers"] = [pair for pair in scope["headers"] if pair[0] != b"traceparent"]\n'
-                "        started = perf_counter()\n",
+                "src/orders/web/server.py",
+                "    def on_headers_complete(self) -> None:\n",
+                "    def on_header(self, name: bytes, value: bytes) -> None:\n"
+                '        """Lets what comes from outside start no trace."""\n'
+                '        if name.lower() != b"traceparent":\n'
+                "            super().on_header(name, value)\n\n"
+                "    def on_headers_complete(self) -> None:\n",
             ),
         ),
         ("XIV.1", "XIV.3"),

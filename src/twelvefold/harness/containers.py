@@ -47,7 +47,7 @@ def resolved(image: str) -> str:
     if not shutil.which("docker"):
         raise PreparationError("Proving an image needs the command `docker`: install it, or prove without IMAGE.")
     try:
-        engine = _docker("info", "--format", "{{.OSType}} {{.KernelVersion}}")
+        engine = _docker("version", "--format", "{{.Server.Os}} {{.Server.KernelVersion}}")
         found = _docker("image", "inspect", "--format", "{{.Id}}", image)
     except HarnessError as error:
         raise PreparationError(f"Proving an image needs a running container engine: {error}.") from None
