@@ -71,6 +71,8 @@ def _expect_the_engine_of_production(engines: dict[str, str], seen: Seen) -> Non
     if not engines:
         raise NotRun("no compose file says which PostgreSQL production has")
     wanted = f"postgres {next(iter(engines.values()))}"
+    if not seen.databases:
+        raise NotRun("no process of development is given the URL of a database")
     for process, engine in seen.databases.items():
         expect(engine == wanted, f"{process} to have {wanted} in development", engine)
     used = [engine for engine in seen.in_tests if engine.startswith(("sqlite", "postgres", "mysql", "maria"))]

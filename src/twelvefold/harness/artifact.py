@@ -20,10 +20,14 @@ from .workspace import Workspace, git
 
 PLANTED = "planted by twelvefold"
 CODE = (".py", ".js", ".mjs", ".cjs", ".ts", ".rb", ".go", ".java", ".php", ".ex", ".sql", ".html", ".sh")
+# What in a Dockerfile makes the code another than the commit's.
 CHANGES_CODE = re.compile(
-    r"\bsed\s+(?:\S+\s+)*?-\w*i|\bperl\s+-\w*i|\bpatch\s+-|\bgit\s+(?:apply|am|clone|pull|checkout)\b"
+    r"\b(?:sed\s+(?:\S+\s+)*?-\w*i|perl\s+-\w*i)[^\n;&|]*(?:\.(?:py|js|ts|rb|go|java|php|sql|html)\b|\b(?:src|app|lib)/)"
+    r"|\bpatch\s+-|\bgit\s+(?:apply|am|clone|pull|checkout)\b"
     r"|(?:>|\btee\s+(?:-a\s+)?)\s*\S+\.(?:py|js|mjs|cjs|ts|rb|go|java|php|sql|html)\b"
 )
+MAKES_CODE = re.compile(r"<<[^\n]*\.(?:py|js|ts|rb|go|java|php|sql|html)\b|\bgit@|\.git(?:#|\s)|\bhttps?://")
+OTHER_CONTEXT = re.compile(r"=(?!docker-image://|target:|oci-layout:)")
 
 
 @dataclass(frozen=True)
@@ -74,8 +78,11 @@ class Build:
         for one in self._steps():
             if match := CHANGES_CODE.search(one.text):
                 yield f"the Dockerfile changes or fetches code: {match[0].strip()}"
-            if one.word != "RUN" and re.search(r"<<|\bhttps?://|\bgit@|\.git\b", one.rest):
+            if one.word != "RUN" and MAKES_CODE.search(one.rest) and "checksum" not in one.options:
                 yield f"the Dockerfile makes or fetches files: {one.word} {one.rest}"
+        for context in self.call["contexts"]:
+            if OTHER_CONTEXT.search(context):
+                yield f"another context is given, {context}, which is no commit"
 
     def _steps(self) -> list[Instruction]:
         stages = parse(self.dockerfile).used(self.target) if self.dockerfile else []

@@ -71,7 +71,7 @@ class Seen:
     port: int = 0
     """Where web was told to listen."""
     databases: dict[str, str] = field(default_factory=dict)
-    """The engine and version behind each URL that a process was given, by the process's command."""
+    """The engine and version behind the URL that a process was given, by the process's command."""
     in_tests: list[str] = field(default_factory=list)
     """The engines and versions that the tests have used."""
     pythons: dict[str, str] = field(default_factory=dict)
@@ -108,7 +108,7 @@ def _look(workspace: Workspace) -> Seen:
     with _running(clone, contract.code.dev or "", given) as (process, log):
         _wait_for_service(process, contract, seen)
         said = log.read_text(errors="replace")
-        if process.poll() is not None and not seen.programs:
+        if process.poll() is not None:
             _explain(seen, contract.code.dev or "", process.returncode, said)
             return seen
         with _tests(clone, contract, workspace.folder / "tests.jsonl") as tests:
@@ -218,12 +218,15 @@ def _programs(leader: int) -> list[Program]:
 
 def _ask_databases(seen: Seen, contract: Contract) -> None:
     resource = contract.resource("postgres")
-    for name, words in expected(contract, seen.port).items():
-        for program in match(seen.programs, words):
-            seen.pythons[f"{name} in development"] = version_of(program.program)
-            url = program.variables.get(resource.url) if resource else None
-            if url is not None:
-                seen.databases[name] = engine_of(url)
+    known: dict[str, str] = {}
+    for program in seen.programs:
+        told = " ".join(program.words[:3])
+        if re.match(r"python[\d.]*$", Path(program.program).name):
+            seen.pythons[f"`{told}` in development"] = version_of(program.program)
+        url = program.variables.get(resource.url) if resource else None
+        if url:
+            known[url] = known.get(url) or engine_of(url)
+            seen.databases[f"`{told}`"] = known[url]
 
 
 def engine_of(url: str) -> str:

@@ -120,6 +120,12 @@ def in_image(source: Path) -> list[str]:
                     script = shlex.join(one.words) if one.rest.lstrip().startswith("[") else one.text
                     found = (problem for command in commands(script, variables) if (problem := judged(command, source)))
                     problems += [f"{path}: {problem}" for problem in found]
+    for path, services in repository.compose_files(source).items():
+        for name, service in services.items():
+            words = service.get("command") or ""
+            script = shlex.join(map(str, words)) if isinstance(words, list) else str(words)
+            found = (problem for command in commands(script, {}) if (problem := judged(command, source)))
+            problems += [f"{name} of {path}: {problem}" for problem in found]
     return problems
 
 
@@ -198,7 +204,7 @@ def _judged_uv(told: str, verb: str, command: Command) -> str:
     by_lock = command.says("--locked", "--frozen") or any(
         ON.fullmatch(command.variables.get(name, "")) for name in ("UV_LOCKED", "UV_FROZEN")
     )
-    if verb == "sync" and (not by_lock or command.says(*ANEW)):
+    if verb in ("sync", "export") and (not by_lock or command.says(*ANEW)):
         return f"`{told}` may resolve anew: say --locked"
     if verb == "run" and not by_lock and not command.says("--no-sync", "--no-project"):
         return f"`{told}` may resolve anew: say --locked"

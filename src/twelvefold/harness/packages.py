@@ -224,7 +224,7 @@ class Watched:
 def undeclared(environment: Environment, imports: Iterable[Import]) -> list[str]:
     """What own code asks for, and the service does not declare, a sentence each."""
     known = environment.closed_over(declared(environment))
-    own = {name.split(".")[0] for name in environment.workspace.contract.code.packages} | _own_modules(environment)
+    own = _own_modules(environment)
     problems: dict[str, str] = {}
     for one in imports:
         top = one.name.split(".")[0]
@@ -239,7 +239,9 @@ def undeclared(environment: Environment, imports: Iterable[Import]) -> list[str]
 
 
 def _own_modules(environment: Environment) -> set[str]:
-    """The modules that lie in the repository itself, where the service is no package."""
+    """The modules of the service itself: those that it is installed with, or that lie in the repository."""
+    if environment.own is not None:
+        return {module.split(".")[0] for module, owner in environment.owners.items() if owner == _own_name(environment)}
     workspace = environment.workspace
     roots = [workspace.source, *(workspace.source / folder for folder in workspace.contract.code.folders)]
     return {path.stem for root in roots for path in root.glob("*.py")} | {

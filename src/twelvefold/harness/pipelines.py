@@ -40,6 +40,7 @@ class Step:
 def problems(workspace: Workspace) -> tuple[int, list[str]]:
     """How many workflows publish an image, and how another image than the tested one could get out, a sentence each."""
     found: list[str] = []
+    building: list[str] = []
     publishing = 0
     workflows = repository.workflows(workspace.source)
     for path, workflow in workflows.items():
@@ -47,6 +48,9 @@ def problems(workspace: Workspace) -> tuple[int, list[str]]:
         if any(step.kind == PUBLISH for step in steps):
             publishing += 1
             found += [f"{path} {problem}" for problem in _judged(steps)]
+            building += [path] if any(step.kind == BUILD for step in steps) else []
+    if len(building) > 1:
+        found.append(f"{' and '.join(building)} both build and publish: what one has tested, the other builds again")
     return publishing, found
 
 

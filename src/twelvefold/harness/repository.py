@@ -22,7 +22,12 @@ WORKFLOWS = (".github/workflows/*.y*ml",)
 DEPLOYS = re.compile(r"prod(uction)?|dev(elop(ment)?)?|stag(e|ing)|local|qa|uat|demo|live|sandbox|preprod|canary", re.I)
 # Variables by whose name somebody tells a build for which deploy it is.
 CHOOSES_DEPLOY = re.compile(
-    r"(^|_)(ENV|ENVIRONMENT|STAGE|DEPLOY|DEPLOYMENT|TIER|PROFILE|FLAVOU?R|REALM|MODE|SETTINGS_MODULE)$", re.I
+    r"(^|_)(ENV|ENVIRONMENT|STAGE|DEPLOY|DEPLOYMENT|TIER|PROFILE|FLAVOU?R|REALM|MODE|CONFIG|SETTINGS|SETTINGS_MODULE)$",
+    re.I,
+)
+# The same within another word, such as config/production.toml.
+NAMES_DEPLOY = re.compile(
+    r"(?<![A-Za-z0-9])(prod|production|dev|development|stag|stage|staging|qa|uat|preprod)(?![A-Za-z0-9])", re.I
 )
 
 

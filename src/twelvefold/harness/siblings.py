@@ -32,6 +32,9 @@ SPEAK_OF_PLACES = (
 UPWARDS = re.compile(r"(?:^|[\s\"'=:@,(\[])(?:file:(?://)?)?((?:\./)*\.\./[^\s\"',)\];:]*|\.\.(?=[\s\"',)\]]|$))")
 ABSOLUTE = re.compile(r"(?:^\s*(?:-e|--editable)\s+|file:(?://)?|[\w.\[\]-]+\s+@\s+)(/[\w.~-][^\s\"',;]*)", re.M)
 
+SEARCHED = re.compile(r"\bPYTHONPATH\s*[:?]?=\s*[\"']?((?:/|~|\$\{?HOME)[^\s\"']*)")
+CODE_ELSEWHERE = re.compile(r"(/\w|~|\.\./)[^*]*\.(py|so|pth)")
+
 
 def in_files(source: Path) -> list[str]:
     """What in the repository names a place outside of it, a sentence each."""
@@ -71,7 +74,8 @@ def _in_lock(source: Path) -> Iterator[str]:
 def _in_build_files(source: Path) -> Iterator[str]:
     for path in repository.matching(source, SPEAK_OF_PLACES):
         lines = re.sub(r"(^|\s)#.*", "", repository.text(source, path), flags=re.M)
-        found = [place for place in UPWARDS.findall(lines) if _leaves(path, place)] + ABSOLUTE.findall(lines)
+        found = [place for place in UPWARDS.findall(lines) if _leaves(path, place)]
+        found += ABSOLUTE.findall(lines) + SEARCHED.findall(lines)
         yield from (f"{path} names {place}" for place in dict.fromkeys(found))
     for path, text in repository.dockerfiles(source).items():
         copied = [place for stage in parse(text).stages for place in stage.copied()]
@@ -95,6 +99,8 @@ def _in_code(source: Path) -> Iterator[str]:
         except (SyntaxError, ValueError):
             continue
         for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and CODE_ELSEWHERE.fullmatch(node.value):
+                yield f"{name} line {node.lineno} names the code {node.value}"
             if place := _search_place(node):
                 words = ast.unparse(place)
                 climbs = re.findall(r"parents\[(\d+)\]", words)

@@ -9,7 +9,7 @@ from typing import Any
 
 from . import repository
 from .dockerfile import Dockerfile, parse
-from .repository import CHOOSES_DEPLOY, DEPLOYS
+from .repository import CHOOSES_DEPLOY, DEPLOYS, NAMES_DEPLOY
 from .standin import interpolated, options
 from .workspace import Workspace
 
@@ -17,6 +17,7 @@ SCRIPTS = ("Makefile", "GNUmakefile", "*.mk", "justfile", "Taskfile.y*ml", "*.sh
 BUILDS = re.compile(
     r"\b(?:docker|podman|buildah|nerdctl)\s+(?:--?\S+\s+)*(?:buildx\s+|image\s+)?(?:build|bud)\b([^\n|;&]*)"
 )
+ASKS_FOR_DEPLOY = re.compile(r"\[\s[^\]\n]*=\s*[\"']?(?:prod|production|dev|development|staging)\b|\bcase\s+\S*ENV\b")
 # By what people tell a build or a process for which deploy it is.
 USUAL = (
     "APP_ENV",
@@ -60,8 +61,12 @@ def _in_dockerfile(file: Dockerfile) -> Iterator[str]:
     for stage in file.stages:
         arguments += [one.rest.partition("=")[::2] for one in stage.all("ARG")]
     for name, value in arguments:
-        if CHOOSES_DEPLOY.search(name.strip()) or DEPLOYS.fullmatch(value.strip("\"' ")):
+        if CHOOSES_DEPLOY.search(name.strip()) or DEPLOYS.fullmatch(value.strip("\"' ")) or NAMES_DEPLOY.search(value):
             yield f"the argument {name.strip()} says for which deploy it is built"
+    for stage in file.stages:
+        for one in stage.all("RUN"):
+            if match := ASKS_FOR_DEPLOY.search(one.text):
+                yield f"it asks for which deploy it is built: {match[0].strip()}"
     used = file.used()
     for stage in file.stages:
         if not any(stage is one for one in used) and DEPLOYS.fullmatch(stage.name):
@@ -90,7 +95,7 @@ def _in_commands(text: str) -> Iterator[str]:
 
 def _argument(argument: str) -> Iterator[str]:
     name, _, value = argument.partition("=")
-    if CHOOSES_DEPLOY.search(name) or DEPLOYS.fullmatch(value.strip("\"'")):
+    if CHOOSES_DEPLOY.search(name) or DEPLOYS.fullmatch(value.strip("\"'")) or NAMES_DEPLOY.search(value):
         yield f"--build-arg {name} says for which deploy it is built"
 
 
@@ -106,6 +111,7 @@ def _in_actions(workflow: Mapping[str, Any]) -> Iterator[str]:
     """The same of a workflow that builds by an action."""
     ways = set()
     for job in (workflow.get("jobs") or {}).values():
+        yield from _for_one_deploy(job if isinstance(job, dict) else {})
         for step in (job.get("steps") or []) if isinstance(job, dict) else []:
             if "build-push-action" not in str(step.get("uses", "")):
                 continue
@@ -116,6 +122,18 @@ def _in_actions(workflow: Mapping[str, Any]) -> Iterator[str]:
     if len(ways) > 1:
         told = sorted(" ".join(way).strip() or "Dockerfile" for way in ways)
         yield f"it builds in {len(ways)} ways: {', '.join(told)}"
+
+
+def _for_one_deploy(job: Mapping[str, Any]) -> Iterator[str]:
+    """Whether a job builds, and is a deploy's own, or is there once for each."""
+    steps = job.get("steps") or []
+    builds = any(BUILDS.search(str(step.get("run", ""))) or "build-push-action" in str(step) for step in steps)
+    matrix = (job.get("strategy") or {}).get("matrix") or {}
+    values = [str(value) for name in matrix for value in (matrix[name] if isinstance(matrix[name], list) else [])]
+    if builds and any(DEPLOYS.fullmatch(value) for value in values):
+        yield f"it builds for each of {', '.join(values)}"
+    if builds and job.get("environment"):
+        yield f"it builds for the environment {job['environment']}"
 
 
 def _in_compose(workspace: Workspace) -> Iterator[str]:
