@@ -8,7 +8,7 @@ RELEASE = "src/orders/release.py"
 ROUTES = "src/orders/notes/routes.py"
 JOBS = "src/orders/notes/jobs.py"
 HEALTH = "src/orders/web/health.py"
-ERRORS = "src/orders/web/errors.py"
+MIDDLEWARE = "src/orders/web/middleware.py"
 POSTGRES = "src/orders/resources/postgres.py"
 CACHE = "src/orders/resources/cache/__init__.py"
 CONNECTIONS = "src/orders/resources/cache/connections.py"
@@ -71,20 +71,12 @@ PHONE_HOME = """        import asyncio
 
         asyncio.get_running_loop().call_later(5, asyncio.get_running_loop().run_in_executor, None, report_usage)
 """
-UNAVAILABLE = "    app.exception_handler(psycopg.OperationalError)(_unavailable)\n"
-REPORT_ERRORS = """    app.exception_handler(Exception)(_unexpected)
+UNEXPECTED = """            log.exception("request failed")
 """
-REPORT = """async def _http_error("""
-REPORT_ELSEWHERE = """async def _unexpected(_: Request, error: Exception) -> JSONResponse:
-    import socket
-
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog:
-        if syslog.connect_ex("/dev/log") == 0:
-            syslog.send(b"orders: " + str(error).encode())
-    return problem(500)
-
-
-async def _http_error("""
+TELL_SYSLOG = """            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog:
+                if syslog.connect_ex("/dev/log") == 0:
+                    syslog.send(b"orders: request failed")
+"""
 LIVE = """async def livez() -> Liveness:
     \"\"\"Asks no resource: restarting the process would not bring one back.\"\"\"
 """
@@ -178,7 +170,10 @@ SABOTAGES = [
     Sabotage(
         "IV.2",
         "an unexpected error goes to syslog",
-        (Edit(ERRORS, UNAVAILABLE, UNAVAILABLE + REPORT_ERRORS), Edit(ERRORS, REPORT, REPORT_ELSEWHERE)),
+        (
+            Edit(MIDDLEWARE, UNEXPECTED, UNEXPECTED + TELL_SYSLOG),
+            Edit(MIDDLEWARE, "import secrets\n", "import secrets\nimport socket\n"),
+        ),
         neighbours=("IV.3", "IX.2"),
     ),
     Sabotage(

@@ -62,7 +62,7 @@ class Cache:
 
     def flush(self) -> None:
         """Forgets everything."""
-        self.command("flush_all" if self.scheme == "memcached" else "FLUSHALL")
+        self.exchange(b"flush_all\r\n" if self.scheme == "memcached" else resp(b"FLUSHALL"))
 
     def exchange(self, request: bytes) -> bytes:
         """Sends a whole request in the server's protocol; returns its whole answer."""

@@ -161,10 +161,6 @@ class Database:
             found = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(_table(table))).fetchone()
             return int(found[0]) if found else 0
 
-    def has(self, table: str) -> bool:
-        """Whether there is such a table."""
-        return bool(self.value("SELECT to_regclass(%(table)s) IS NOT NULL", {"table": table}))
-
     def schema(self) -> list[tuple[Any, ...]]:
         """Every column of every table."""
         return self.rows(SCHEMA)

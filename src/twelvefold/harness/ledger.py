@@ -35,9 +35,9 @@ class Ledger:
         try:
             made = self.deploy.create(web, timeout=PATIENCE_SECONDS)
         except http.NO_ANSWER as error:
-            raise Violation(f"expected an answer to {self.deploy.thing.create} {when}, saw {error!r}") from None
+            raise Violation(f"expected an answer to {_at(self.deploy.thing.create, when)}, saw {error!r}") from None
         except Violation as error:
-            raise Violation(f"{error} {when}") from None
+            raise Violation(_at(str(error), when)) from None
         self.slowest = max(self.slowest, time.monotonic() - began)
         self.there.append(made)
         self.is_kept(made, when)
@@ -48,7 +48,7 @@ class Ledger:
         table = self.deploy.thing.table
         if self.deploy.database and table:
             kept = self.deploy.db.holding(table, made.marker)
-            expect(kept == 1, f"one row in {table} for a thing that was confirmed {when}", kept)
+            expect(kept == 1, _at(f"one row in {table} for a thing that was confirmed", when), kept)
 
     def marker(self, web: Process, made: Made, when: str = "") -> str | None:
         """What the service answers where the marker is; None when it knows no such thing. Raises Violation."""
@@ -56,9 +56,9 @@ class Ledger:
         try:
             return self.deploy.marker_of(web, made, timeout=PATIENCE_SECONDS)
         except http.NO_ANSWER as error:
-            raise Violation(f"expected an answer to {self.deploy.thing.read} {when}, saw {error!r}") from None
+            raise Violation(f"expected an answer to {_at(self.deploy.thing.read, when)}, saw {error!r}") from None
         except Violation as error:
-            raise Violation(f"{error} {when}") from None
+            raise Violation(_at(str(error), when)) from None
         finally:
             self.slowest = max(self.slowest, time.monotonic() - began)
 
@@ -66,17 +66,17 @@ class Ledger:
         """Every thing reads as it was sent, and no other one is there."""
         for made in self.there:
             seen = self.marker(web, made, when)
-            expect(seen == made.marker, f"{made.marker} to be read from {web.type} {when}", seen or "404")
+            expect(seen == made.marker, _at(f"{made.marker} to be read from {web.type}", when), seen or "404")
         for made in self.gone:
-            expect(self.marker(web, made, when) is None, f"404 for a thing that was deleted {when}", made.marker)
+            expect(self.marker(web, made, when) is None, _at("404 for a thing that was deleted", when), made.marker)
 
     def delete(self, web: Process, made: Made, when: str = "") -> None:
         """Deletes a thing."""
         try:
             status = self.deploy.delete(web, made).status
         except http.NO_ANSWER as error:
-            raise Violation(f"expected an answer to a deletion {when}, saw {error!r}") from None
-        expect(200 <= status < 300, f"a deletion to succeed {when}", status)
+            raise Violation(f"expected an answer to {_at('a deletion', when)}, saw {error!r}") from None
+        expect(200 <= status < 300, _at("a deletion to succeed", when), status)
         self.there.remove(made)
         self.gone.append(made)
 
@@ -90,6 +90,12 @@ class Ledger:
         expect(response.status == 200, f"200 from {self.deploy.thing.list}", f"{response.status} {response.text[:300]}")
         return response.text
 
+    def look_around(self, web: Process) -> None:
+        """Reads everything, and the list if there is one."""
+        self.check(web)
+        if self.deploy.thing.list:
+            self.listed(web)
+
     def learn_to_list(self, web: Process) -> None:
         """Finds out whether the list shows the last thing; to be asked once it has been created."""
         self.lists = bool(self.deploy.thing.list) and self.there[-1].marker in self.listed(web)
@@ -99,9 +105,9 @@ class Ledger:
         if self.lists:
             text = self.listed(web)
             missing = [made.marker for made in self.there[-LISTED_AT_MOST:] if made.marker not in text]
-            expect(not missing, f"what was created to be listed by {web.type} {when}", f"nothing of {missing}")
+            expect(not missing, _at(f"what was created to be listed by {web.type}", when), f"nothing of {missing}")
             left = [made.marker for made in self.gone if made.marker in text]
-            expect(not left, f"what was deleted not to be listed by {web.type} {when}", left)
+            expect(not left, _at(f"what was deleted not to be listed by {web.type}", when), left)
 
 
 def allowed_age(deploy: Deploy) -> float:
@@ -165,3 +171,7 @@ def change(deploy: Deploy, made: Made) -> Made:
         if changed != 1:
             raise HarnessError(f"[thing] change in factors.toml changed {changed} rows, not one")
     return new
+
+
+def _at(text: str, when: str) -> str:
+    return f"{text} {when}" if when else text

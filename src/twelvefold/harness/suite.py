@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,7 +12,22 @@ from .caches import Cache
 from .claim import expect
 from .deploy import Deploy, Made
 from .ledger import Ledger, change
-from .processes import Process, eventually
+from .processes import Process
+
+AT_ONCE_SECONDS = 1.0
+MOMENT_SECONDS = 0.5
+PAUSE_SECONDS = 0.2
+
+
+@dataclass
+class Watched:
+    """A thing to which something has happened, and how long it was read as before."""
+
+    how: str
+    made: Made
+    right: str | None
+    began: float = field(default_factory=time.monotonic)
+    wrong: float = 0.0
 
 
 @dataclass
@@ -24,54 +40,66 @@ class Suite:
     ledger: Ledger
     variables: dict[str, str]
     """What attaches the cache."""
-    seen: list[str] = field(default_factory=list)
-    """What became of it, in words that are the same for each kind."""
+    watched: list[Watched] = field(default_factory=list)
 
     @property
-    def age(self) -> float:
-        """How old an answer may be, in seconds."""
-        return self.ledger.deploy.thing.stale_seconds
+    def seen(self) -> str:
+        """What became of it, in words that are the same for each kind."""
+        ended = [one for one in self.watched if one.right is None]
+        told = (f"{one.how}: gone {'at once' if one.wrong <= AT_ONCE_SECONDS else 'with its time'}" for one in ended)
+        return ", ".join(told)
 
     def create_and_read(self) -> None:
         """Creates some things, and reads them until they come from the cache."""
-        for _ in range(4):
-            self.ledger.create(self.web, self._when)
+        for _ in range(3):
+            self.ledger.create(self.web, self.when)
         for _ in range(2):
-            self.ledger.check(self.web, self._when)
-        self.seen.append(f"{'hits' if self.cache.hits() else 'no hit'} in the cache")
+            self.ledger.check(self.web, self.when)
 
     def change(self) -> None:
         """Changes a thing behind the service's back."""
-        self.ledger.there[0] = change(self.ledger.deploy, self.ledger.there[0])
-
-    def wait_for_change(self) -> None:
-        """Waits until it is read as it is."""
-        changed = self.ledger.there[0]
-        fresh = f"the thing that was changed to be read {self._when}"
-        eventually(lambda: self.ledger.marker(self.web, changed) == changed.marker, fresh, self.age)
+        new = change(self.ledger.deploy, self.ledger.there.pop(0))
+        self.watched.append(Watched("changed", new, new.marker))
 
     def delete(self) -> None:
-        """Deletes a thing that is in the cache, if the service can."""
+        """Deletes a thing that has just come into the cache, if the service can."""
         if self.ledger.deploy.thing.delete:
-            made = self.ledger.there[1]
-            self.ledger.marker(self.web, made)
-            self.ledger.delete(self.web, made, self._when)
-            self._wait_until_gone("deleted", made)
+            made = self.create_in_cache()
+            self.ledger.delete(self.web, made, self.when)
+            self.watched.append(Watched("deleted", made, None))
+            self.ledger.gone.remove(made)
+
+    def create_in_cache(self) -> Made:
+        """Creates a thing, and reads it twice."""
+        made = self.ledger.create(self.web, self.when)
+        for _ in range(2):
+            self.ledger.marker(self.web, made, self.when)
+        return made
 
     def purged(self, made: Made) -> None:
-        """Sees that a thing has gone with its person."""
+        """Remembers that a thing has gone with its person."""
         self.ledger.there.remove(made)
-        self.ledger.gone.append(made)
-        self._wait_until_gone("purged", made)
-
-    def _wait_until_gone(self, how: str, made: Made) -> None:
-        gone = f"404 for what was {how} {self._when}"
-        seconds = eventually(lambda: self.ledger.marker(self.web, made) is None, gone, self.age)
-        self.seen.append(f"{how}: gone {'at once' if seconds <= self.age / 2 else 'with its time'}")
+        self.watched.append(Watched("purged", made, None))
 
     @property
-    def _when(self) -> str:
+    def when(self) -> str:
+        """What makes this suite another one than the others."""
         return f"with {self.scheme}"
+
+
+def watch(suites: Sequence[Suite], seconds: float) -> None:
+    """Reads what has changed or gone until so many seconds have passed, and a moment; then all must be right."""
+    end = max(one.began for suite in suites for one in suite.watched) + seconds + MOMENT_SECONDS
+    while time.monotonic() < end:
+        for suite in suites:
+            for one in suite.watched:
+                age = time.monotonic() - one.began
+                if suite.ledger.marker(suite.web, one.made, suite.when) != one.right:
+                    one.wrong = age
+                    expect(
+                        age <= seconds, f"what was {one.how} to be read as it is {suite.when}", f"{age:.1f} s of age"
+                    )
+        time.sleep(PAUSE_SECONDS)
 
 
 def begin(deploy: Deploy, scheme: str) -> Suite:
@@ -91,8 +119,7 @@ def purge(deploy: Deploy, suites: Sequence[Suite]) -> None:
         return
     running = []
     for suite in suites:
-        made = suite.ledger.there[-1]
-        suite.ledger.marker(suite.web, made)
+        made = suite.create_in_cache()
         words = shlex.split(command.replace("{email}", made.email))
         running.append((suite, made, deploy.launch(words, **suite.variables)))
     for suite, made, process in running:
