@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import TypeVar
 
 from .claim import Observations, Violation, expect
-from .databases import Database
+from .databases import AUDIT, Database
 from .deploy import Deploy, Made
 from .kin import ports_of
-from .processes import PAUSE_SECONDS, Process, eventually
+from .processes import Process, eventually
 
 T = TypeVar("T")
 
 QUIET_SECONDS = 1.5
+PAUSE_SECONDS = 0.1  # each look is a connection to the database, which costs time itself
 HELD = """
     SELECT pid, client_port FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event_type = 'Lock' AND application_name <> 'twelvefold'
@@ -45,18 +47,35 @@ def held(database: Database, by: Process | None = None) -> set[int]:
 
 def wait_until_in_the_middle(deploy: Deploy, worker: Process, seconds: float = 15) -> set[int]:
     """Waits until a worker is held up in the middle of a job; returns its sessions."""
-    eventually(lambda: held(deploy.db, worker), f"{worker.type} to be in the middle of a job", seconds)
+    eventually(lambda: held(deploy.db, worker), f"{worker.type} to be in the middle of a job", seconds, PAUSE_SECONDS)
     return held(deploy.db, worker)
 
 
 def wait_until_done(deploy: Deploy, made: Sequence[Made], seconds: float) -> float:
     """Waits until every job has had its effect; returns after how many seconds. Raises Violation with the lost ones."""
     began, left = time.monotonic(), list(made)
-    while left := [one for one in left if not deploy.done(one)]:
-        if time.monotonic() - began > seconds:
-            raise Violation(f"{len(left)} of {len(made)} jobs were not done {seconds:g} s later, {left[0].id} is one")
+    while left:
+        while left and deploy.done(left[-1]):
+            left.pop()
+        if left and time.monotonic() - began > seconds:
+            lost = [one.id for one in left if not deploy.done(one)]
+            raise Violation(f"{len(lost)} of {len(made)} jobs were not done {seconds:g} s later, {lost[:1]} is one")
         time.sleep(PAUSE_SECONDS)
     return time.monotonic() - began
+
+
+def now(deploy: Deploy) -> datetime:
+    """The time by the database's clock."""
+    found: datetime = deploy.db.value("SELECT clock_timestamp()")
+    return found
+
+
+def last_effect(deploy: Deploy) -> datetime:
+    """When the last effect was written, by the database's clock."""
+    found: datetime | None = deploy.db.value(f"SELECT max(at) FROM {AUDIT}")
+    if found is None:
+        raise Violation(f"no job wrote a row of {deploy.jobs.table}")
+    return found
 
 
 def observe_effects(deploy: Deploy, made: Iterable[Made], observe: Observations) -> None:
@@ -72,7 +91,7 @@ def settled(look: Callable[[], T], seconds: float = 0.5) -> T:
     """What is seen once it has not changed for so long."""
     seen, since = look(), time.monotonic()
     while time.monotonic() - since < seconds:
-        time.sleep(2 * PAUSE_SECONDS)
-        if (now := look()) != seen:
-            seen, since = now, time.monotonic()
+        time.sleep(PAUSE_SECONDS)
+        if (changed := look()) != seen:
+            seen, since = changed, time.monotonic()
     return seen

@@ -84,7 +84,12 @@ def pid_files(process: Process, *folders: Path, since: float) -> list[str]:
     places = (os.readlink(here / "cwd"), *homes, *PLACES)
     tops = {*folders, *(Path(f"{here}/root{place}").resolve() for place in places)}
     files = {file for top in tops for folder in (top, *_folders(top)) for file in _new_files(folder, since)}
-    return sorted(str(file) for file in files if _names(file, number))
+    return sorted(_shown(file, folders) for file in files if _names(file, number))
+
+
+def _shown(file: Path, folders: Iterable[Path]) -> str:
+    """Its name, without the part that only this experiment has."""
+    return next((str(file.relative_to(top)) for top in folders if file.is_relative_to(top)), str(file))
 
 
 def _folders(top: Path) -> list[Path]:
