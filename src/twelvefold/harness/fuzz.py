@@ -18,7 +18,7 @@ from urllib.parse import quote, urlsplit
 
 from . import tether
 from .api import PARAMETER, Api, Operation, closed
-from .claim import HarnessError
+from .claim import HarnessError, NotRun
 from .http import Response
 
 SEED = 12
@@ -26,6 +26,8 @@ EXAMPLES = 12  # for each operation, beside those at the edges of what its schem
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 PHASES = "examples,coverage,fuzzing"
 FUZZ_SECONDS = 90
+ANSWER_SECONDS = 30
+NETWORK = ("Connection", "Timeout", "Chunked", "Decod", "Header", "Redirect")  # in the names of what goes wrong there
 
 # What a server may answer to a request that is not well formed, or not for any operation, whatever the document says.
 OF_HTTP = {400, 404, 405, 406, 408, 411, 412, 413, 414, 415, 416, 417, 426, 431, 501, 505}
@@ -181,7 +183,7 @@ class Fuzzed:
 def generated(api: Api, port: int, folder: Path, bodies: Mapping[str, Any], ids: Mapping[str, str]) -> Fuzzed:
     """Asks what schemathesis makes of the document, always the same; the folder is its own.
 
-    Raises HarnessError when it breaks off.
+    Raises HarnessError when it breaks off, and NotRun when it cannot work with the document.
     """
     folder.mkdir()
     report = folder / "report.ndjson"
@@ -198,6 +200,7 @@ def generated(api: Api, port: int, folder: Path, bodies: Mapping[str, Any], ids:
         ),
         *("--checks", CHECKS, "--phases", PHASES, "--max-examples", str(EXAMPLES), "--seed", str(SEED)),
         *("--generation-database", "none", "--no-shrink", "--continue-on-failure", "--warnings", "off", "--no-color"),
+        *("--suppress-health-check", "all", "--request-timeout", str(ANSWER_SECONDS)),
         *("--report", "ndjson", "--report-ndjson-path", str(report)),
     ]
     environment = {"PATH": os.defpath, "HOME": str(folder), "NO_PROXY": "*", "PYTHONDONTWRITEBYTECODE": "1"}
@@ -240,9 +243,14 @@ def _found(api: Api, report: Path) -> Fuzzed:
                 if kind not in kinds:
                     kinds.add(kind)
                     fuzzed.faults.append(fault)
-        broken = event.get("NonFatalError") or event.get("FatalError")
-        if broken:
-            fuzzed.faults.append(f"{broken.get('label', 'some request')}: {broken.get('value', broken)}"[:300])
+        if broken := event.get("NonFatalError") or event.get("FatalError"):
+            value = broken.get("value") or broken.get("exception") or {}
+            told = f"{broken.get('label', 'the document')}: {value.get('type', 'error')}: {value.get('message', '')}"[
+                :300
+            ]
+            if not any(word in str(value.get("type")) for word in NETWORK):
+                raise NotRun(f"schemathesis cannot work with the document: {told}")
+            fuzzed.faults.append(told)
     return fuzzed
 
 
@@ -270,7 +278,7 @@ def odd(api: Api, port: int, bodies: Mapping[str, Any], ids: Mapping[str, str]) 
     fuzzed, kinds = Fuzzed(0), set()
     for question in odd_questions(api, bodies, ids):
         fuzzed.asked += 1
-        response = ask(port, question, 2 if question.unanswered else 20)
+        response = ask(port, question, 2 if question.unanswered else ANSWER_SECONDS)
         fault = judge(api, question, response)
         kind = (str(question.operation), question.told, fault)
         if fault and kind not in kinds:

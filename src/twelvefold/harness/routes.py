@@ -26,10 +26,12 @@ UPGRADE = {
 SOURCES = (".py", ".js", ".mjs", ".ts", ".go", ".rb", ".java", ".kt", ".rs", ".php", ".toml", ".yaml", ".yml", ".json")
 LITERAL = re.compile(r"""(["'`])((?:(?!\1)[^\\\n]){1,120})\1""")
 PATH = re.compile(r"/?[A-Za-z0-9_.{}<>:$*()\[\]+-]+(/[A-Za-z0-9_.{}<>:$*()\[\]+-]*)*|/")
+BEGINNING = re.compile(r"/[A-Za-z0-9_./-]*[/_.-]")
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{1,30}")
 # The parameters of a path as frameworks write them: {x}, <int:x>, :x, [x], and groups of a regular expression.
 PLACES = re.compile(r"\{[^{}/]*\}|<[^<>/]*>|(?<=/):\w+|\[[^\[\]/]*\]|\([^()/]*\)|\*+")
 MOST_LITERALS = 40  # that are put together in pairs
+MOST_BEGINNINGS = 3  # that are put together with every word
 USUAL = """
     admin admin/login _admin administrator manage management backoffice console shell exec eval cmd run rpc debug
     debug/vars debug/pprof debug/requests debug/config _debug __debug__ __debugger__ _profiler profiler pprof
@@ -68,6 +70,8 @@ class Found:
 
     paths: tuple[str, ...]
     """With `{}` for each parameter."""
+    beginnings: tuple[str, ...]
+    """Those after which something has to come, such as `/notes/`."""
     words: tuple[str, ...]
 
 
@@ -86,13 +90,16 @@ class Asked:
 def in_code(folders: Iterable[Path]) -> Found:
     """What stands between quotation marks in the code, and what its functions are called."""
     paths: dict[str, None] = {}
+    beginnings: dict[str, None] = {}
     words: dict[str, None] = {}
     for text in _texts(folders):
         if PATH.fullmatch(text) and "/" in text:
             paths[_template(text)] = None
+        if BEGINNING.fullmatch(text):
+            beginnings[text] = None
         if WORD.fullmatch(text):
             words |= dict.fromkeys((text, text.replace("_", "-")))
-    return Found(tuple(paths), tuple(words))
+    return Found(tuple(paths), tuple(beginnings)[:MOST_BEGINNINGS], tuple(words))
 
 
 def _template(text: str) -> str:
@@ -152,8 +159,9 @@ def _suggested(found: Found, api: Api) -> Iterator[Asked]:
     below = (f"{collection}/{word}" for collection in collections for word in BELOW_A_COLLECTION)
     for path in (*(f"/{word}" for word in USUAL), *below):
         yield from (Asked(method, path) for method in READING)
-    for word in found.words:
-        yield Asked("GET", f"/{word}")
+    for beginning in ("/", *found.beginnings):
+        for word in found.words:
+            yield Asked("GET", f"{beginning}{word}")
 
 
 def _pairs(literals: Iterable[str], documented: Iterable[str]) -> Iterator[str]:
@@ -188,6 +196,7 @@ class Search:
     def __init__(self, process: Process) -> None:
         self._process = process
         self._nowhere: dict[tuple[str, bool, int], Answer] = {}
+        self._any: dict[Asked, Answer] = {}
         self.asked = 0
 
     def nowhere(self, method: str = "GET", depth: int = 1, upgrade: bool = False) -> Answer:
@@ -224,9 +233,12 @@ class Search:
 
     def like_any_value(self, asked: Asked, template: str) -> bool:
         """Whether it is answered as the documented path is with a parameter that nobody can have thought of."""
-        path = PARAMETER.sub(lambda _: f"nowhere-{uuid4().hex}", template)
-        one, other = self.answer(asked), self.answer(Asked(asked.method, path, asked.upgrade))
-        return (one.status, one.kind) == (other.status, other.kind)
+        other = Asked(asked.method, template, asked.upgrade)
+        if other not in self._any:
+            path = PARAMETER.sub(lambda _: f"nowhere-{uuid4().hex}", template)
+            self._any[other] = self.answer(Asked(asked.method, path, asked.upgrade))
+        one, any_ = self.answer(asked), self._any[other]
+        return (one.status, one.kind) == (any_.status, any_.kind)
 
 
 def hidden(search: Search, asked: Iterable[Asked], api: Api, told: Iterable[str], good: str) -> Iterator[str]:
