@@ -35,6 +35,20 @@ def _parser() -> argparse.ArgumentParser:
     eject = commands.add_parser("eject", help="copy this command into a service that wants to do without the template")
     eject.set_defaults(run=_eject)
     eject.add_argument("project", nargs="?", type=Path, default=Path(), help="the service's folder, default: this one")
+
+    update = commands.add_parser("update", help="take a new version of the template, and lose nothing")
+    update.set_defaults(run=_update)
+    update.add_argument("project", nargs="*", type=Path, default=[Path()], help="the services, default: this folder")
+    update.add_argument("--to", metavar="VERSION", help="which version of the template, default: its newest release")
+    update.add_argument("-d", "--data", action="append", default=[], metavar="QUESTION=ANSWER", help="another answer")
+    update.add_argument("--check", action="store_true", help="say what would happen, and change nothing")
+    update.add_argument("--yes", action="store_true", help="ask nothing, and trust the template's code")
+    update.add_argument("--json", action="store_true", help="say what happened as JSON")
+    update.add_argument("--body", type=Path, metavar="FILE", help="write what happened as the text of a pull request")
+
+    undo = commands.add_parser("undo", help="take the last update of a service back")
+    undo.set_defaults(run=_undo)
+    undo.add_argument("project", nargs="?", type=Path, default=Path(), help="the service's folder, default: this one")
     return parser
 
 
@@ -67,6 +81,26 @@ def _eject(arguments: argparse.Namespace) -> int:
     from .eject import eject
 
     return eject(arguments.project)
+
+
+def _update(arguments: argparse.Namespace) -> int:
+    from .update.command import update
+
+    return update(
+        arguments.project,
+        to=arguments.to,
+        data=arguments.data,
+        check=arguments.check,
+        yes=arguments.yes,
+        as_json=arguments.json,
+        body=arguments.body,
+    )
+
+
+def _undo(arguments: argparse.Namespace) -> int:
+    from .update.command import undo
+
+    return undo(arguments.project)
 
 
 if __name__ == "__main__":

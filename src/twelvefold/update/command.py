@@ -1,0 +1,99 @@
+"""The commands `twelvefold update` and `twelvefold undo`, from their arguments to what they print."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from .git import GitError, Refusal
+from .options import Options
+from .service import find_repository
+from .summary import REFUSED, Summary, as_data, as_pull_request, as_text
+from .undoing import undo_update
+from .updating import update_service
+
+
+def update(
+    paths: Sequence[Path],
+    *,
+    to: str | None = None,
+    data: Sequence[str] = (),
+    check: bool = False,
+    yes: bool = False,
+    as_json: bool = False,
+    body: Path | None = None,
+) -> int:
+    """Updates each service on its own, says what happened, and returns the worst exit code."""
+    try:
+        options = Options(to, answers(data), check, yes)
+    except Refusal as refusal:
+        sys.stderr.write(f"{refusal}\n")
+        return 2
+    summaries = []
+    for path in paths:
+        summaries.append(summary := _refusing(path, options))
+        if not as_json:
+            (sys.stderr if summary.outcome == REFUSED else sys.stdout).write(as_text(summary))
+    if as_json:
+        sys.stdout.write(json.dumps([as_data(summary) for summary in summaries], indent=2, default=str) + "\n")
+    if body is not None:
+        body.write_text("\n".join(as_pull_request(summary) for summary in summaries), "utf-8")
+    return max(summary.exit_code for summary in summaries)
+
+
+def undo(path: Path) -> int:
+    """Takes the last update of a service back; returns the exit code."""
+    try:
+        with _ending_as_by_an_interrupt():
+            sys.stdout.write(undo_update(find_repository(path)))
+    except (Refusal, GitError, OSError) as error:
+        sys.stderr.write(f"{path}: nothing was undone. {error}\n")
+        return 2
+    return 0
+
+
+def answers(given: Sequence[str]) -> dict[str, str]:
+    """The answers on the command line. Raises Refusal for one that has no `=`."""
+    pairs = [text.partition("=") for text in given]
+    for question, equals, answer in pairs:
+        if not equals:
+            raise Refusal(f"-d {question}{answer} lacks an answer, as in -d python=3.13")
+    return {question: answer for question, _, answer in pairs}
+
+
+def _update(path: Path, options: Options) -> Summary:
+    with TemporaryDirectory(prefix="twelvefold-update-", ignore_cleanup_errors=True) as scratch:
+        return update_service(find_repository(path), Path(scratch).resolve(), options)
+
+
+def _refusing(path: Path, options: Options) -> Summary:
+    """What was done, or why nothing was."""
+    try:
+        with _ending_as_by_an_interrupt():
+            return _update(path, options)
+    except Refusal as refusal:
+        reason = str(refusal)
+    except (GitError, OSError) as error:
+        reason = f"It stopped half-way, and all is as it was: {error}"
+    except KeyboardInterrupt:
+        reason = "Stopped; all is as it was."
+    return Summary(str(path), REFUSED, reason=reason)
+
+
+@contextmanager
+def _ending_as_by_an_interrupt() -> Iterator[None]:
+    """Lets SIGTERM end an update as Ctrl-C does, so that it takes back what it has begun."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

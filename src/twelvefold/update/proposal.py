@@ -1,0 +1,121 @@
+"""What an update would make of a service: the versions rendered, merged with it, and what lies in the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from . import answers
+from .git import Refusal
+from .merge import Merge, Sides, Stage
+from .obstacles import blocked, ignored, refuse_hidden_changes
+from .options import Options
+from .ownership import Ownership, ownership
+from .rendering import Order, Rendering, at_a_terminal, render, render_asking
+from .service import ANSWERS_FILE, Service
+from .template import Template, Version
+from .trees import Scratch, Tree, add_folder
+
+
+@dataclass(frozen=True)
+class Versions:
+    """The template, with the version that a service has and the one that it gets."""
+
+    template: Template
+    old: Version
+    new: Version
+
+
+@dataclass(frozen=True)
+class Renderings:
+    """The two versions as rendered for a service, whose files they leave alone, and what the answers have become."""
+
+    old: Rendering
+    new: Rendering
+    owners: Ownership
+    answers: answers.Answers
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What an update makes of a service, before anything is changed."""
+
+    head: Tree
+    sides: Sides
+    merge: Merge
+    blocked: Tree
+    absent: set[str]
+
+    @property
+    def conflicts(self) -> list[Stage]:
+        """The sides of every conflict: git's, and those of new files that cannot be written."""
+        return [*self.merge.stages, *(Stage(3, path, entry) for path, entry in sorted(self.blocked.items()))]
+
+    @property
+    def touched(self) -> set[str]:
+        """The files that are other ones than before, or are in conflict."""
+        result = self.merge.tree
+        differing = {path for path in self.head.keys() | result.keys() if self.head.get(path) != result.get(path)}
+        return differing | {stage.path for stage in self.conflicts}
+
+
+def render_both(
+    service: Service, versions: Versions, ours: Tree, work: Scratch, scratch: Path, options: Options
+) -> Renderings:
+    """Renders both versions; the secret answers of the old one, which nobody recorded, count in the new one too."""
+    name, prefix = service.repository.top.name, service.repository.prefix
+    recorded = work.content(ours[f"{prefix}{ANSWERS_FILE}"])
+    was = (service.repository.folder / ANSWERS_FILE).read_bytes()
+    old_order = Order(service.source, versions.old.commit, was, trusted=options.yes)
+    old = render(old_order, scratch / "old" / name, prefix, f"Version {versions.old.said}")
+    order = replace(
+        old_order, commit=versions.new.commit, answers=recorded, changed=options.answers, secrets=old.secrets
+    )
+    asks = at_a_terminal() and not options.yes
+    new = (render_asking if asks else render)(order, scratch / "new" / name, prefix, f"Version {versions.new.said}")
+    if unknown := options.answers.keys() - new.questions.keys():
+        raise Refusal(f"The template has no question {', '.join(sorted(unknown))}: it has {', '.join(new.questions)}.")
+    told = answers.compare(service.answers, old, new, dict(options.answers))
+    return Renderings(old, new, ownership(new, old), told)
+
+
+def sides_of(
+    service: Service, versions: Versions, renderings: Renderings, head: Tree, ours: Tree, work: Scratch
+) -> Sides:
+    """What is merged. Files that are not the template's are the same on all sides, so that nothing happens to them."""
+    prefix = service.repository.prefix
+    elsewhere = {path: entry for path, entry in ours.items() if not path.startswith(prefix)}
+    base = elsewhere | add_folder(work, renderings.old.root, head)
+    theirs = elsewhere | add_folder(work, renderings.new.root, head)
+    owned = {path for path in base.keys() | theirs.keys() | ours.keys() if owner_of(renderings, prefix, path)}
+    base, theirs = (_with_those_of(ours, side, owned) for side in (base, theirs))
+    # The answers are what was just rendered, whatever was written into their file.
+    base = _with_those_of(ours, base, {f"{prefix}{ANSWERS_FILE}"})
+    left_out = ignored(service.repository, ours, base | theirs)
+    return Sides(
+        base=_with_those_of({}, base, left_out),
+        ours=ours,
+        theirs=_with_those_of({}, theirs, left_out),
+        label=f"template-{versions.new.name}",
+        blocked={path: entry for path, entry in theirs.items() if path in left_out - base.keys()},
+        left_ignored=sorted(path for path in left_out & base.keys() & theirs.keys() if base[path] != theirs[path]),
+    )
+
+
+def owner_of(renderings: Renderings, prefix: str, path: str) -> str | None:
+    """`starter` or `derived`; None for a file that an update merges, or that lies outside the service."""
+    return renderings.owners.class_of(path.removeprefix(prefix)) if path.startswith(prefix) else None
+
+
+def _with_those_of(ours: Tree, side: Tree, paths: set[str]) -> Tree:
+    """A side on which some files are as the service has them."""
+    kept = {path: entry for path, entry in side.items() if path not in paths}
+    return kept | {path: ours[path] for path in paths if path in ours}
+
+
+def propose(service: Service, head: Tree, sides: Sides, merged: Merge) -> Proposal:
+    """What the update makes of the service. Raises Refusal when it would overwrite what git does not see."""
+    in_the_way = {path: merged.tree[path] for path in blocked(service.repository, head, merged.tree)}
+    proposal = Proposal(head, sides, merged, sides.blocked | in_the_way, set())
+    absent = refuse_hidden_changes(service.repository, head, proposal.touched)
+    return replace(proposal, absent=absent)

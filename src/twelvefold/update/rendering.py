@@ -1,0 +1,127 @@
+"""Renders a version of the template for a service, with Copier's public functions, into a folder of its own."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import copier
+import yaml
+from copier.errors import CopierError
+from jinja2 import TemplateError
+from plumbum import ProcessExecutionError
+
+from .git import Refusal
+from .service import ANSWERS_FILE
+
+# Copier runs these only when it is allowed to run code, which an update otherwise never does.
+RUNS_CODE = "jinja_extensions"
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A service as a version of the template makes it: its files below `root`, and what Copier knows about it."""
+
+    root: Path
+    folder: Path
+    recorded: dict[str, Any]
+    worker: Any = field(repr=False)
+
+    @property
+    def questions(self) -> dict[str, dict[str, Any]]:
+        """The template's questions, hidden ones too."""
+        return dict(self.worker.template.questions_data)
+
+    @property
+    def secrets(self) -> dict[str, Any]:
+        """The answers that are not recorded because they are secret."""
+        answers = self.worker.answers.combined
+        return {name: answers[name] for name in self.worker.template.secret_questions if name in answers}
+
+    def text(self, text: str, **context: object) -> str:
+        """A text of the template's settings, such as a default, with this service's answers."""
+        answers = {name: answer for name, answer in self.worker.answers.combined.items() if name != "_external_data"}
+        return str(self.worker.jinja_env.from_string(text).render(**{**answers, **context}))
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is rendered: a version (a commit) of a source, with the answers file's content and changed answers."""
+
+    source: str
+    commit: str
+    answers: bytes
+    changed: Mapping[str, Any] = field(default_factory=dict)
+    secrets: Mapping[str, Any] = field(default_factory=dict)
+    trusted: bool = False
+
+
+def at_a_terminal() -> bool:
+    """Whether there is somebody to ask."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def render(order: Order, root: Path, prefix: str, what: str) -> Rendering:
+    """Renders with the recorded answers, and the defaults of what was never answered. Raises Refusal."""
+    return _refusing(what, lambda: _render(order, root, prefix, defaults=True, data={}))
+
+
+def render_asking(order: Order, root: Path, prefix: str, what: str) -> Rendering:
+    """Renders, and asks those questions at the terminal that were never answered. Raises Refusal."""
+    known = {name: answer for name, answer in _loaded(order.answers).items() if not name.startswith("_")}
+    try:
+        first = render(order, root, prefix, what)
+    except Refusal:
+        answered = known  # one that has no default is a question that must be asked
+    else:
+        asked = first.recorded.keys() - known.keys() - order.changed.keys() - {"_commit", "_src_path"}
+        if not asked:
+            return first
+        answered = {name: answer for name, answer in first.recorded.items() if name in known}
+    shutil.rmtree(root, ignore_errors=True)
+    return _refusing(what, lambda: _render(order, root, prefix, defaults=False, data=answered))
+
+
+def _render(order: Order, root: Path, prefix: str, *, defaults: bool, data: dict[str, Any]) -> Rendering:
+    folder = root / prefix
+    folder.mkdir(parents=True)
+    (folder / ANSWERS_FILE).write_bytes(order.answers)
+    worker = copier.run_copy(
+        order.source,
+        folder,
+        {**data, **order.changed},
+        vcs_ref=order.commit,
+        user_defaults=dict(order.secrets),
+        defaults=defaults,
+        overwrite=True,
+        quiet=True,
+        skip_tasks=True,
+        unsafe=order.trusted,
+    )
+    recorded = _loaded((folder / ANSWERS_FILE).read_bytes())
+    return Rendering(root, folder, recorded, worker)
+
+
+def _loaded(answers: bytes) -> dict[str, Any]:
+    return dict(yaml.safe_load(answers) or {})
+
+
+def _refusing(what: str, rendering: Callable[[], Rendering]) -> Rendering:
+    """Says of an error that it kept a version from being rendered, and that nothing was changed."""
+    try:
+        return rendering()
+    except KeyboardInterrupt:
+        raise Refusal("Stopped; nothing was changed.") from None
+    except (CopierError, TemplateError, ValueError, TypeError, OSError, yaml.YAMLError) as error:
+        raise Refusal(f"{what} cannot be rendered, so nothing was changed: {_said(error)}") from error
+    except ProcessExecutionError as error:
+        raise Refusal(f"{what} cannot be read, so nothing was changed: {error.stderr.strip()}") from error
+
+
+def _said(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return f"{text} (--yes trusts it)" if RUNS_CODE in text else text

@@ -1,0 +1,127 @@
+"""Looks at a service, and says why it cannot be updated now."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .git import GitError, Refusal, git, listed, require_git, say, succeeds
+
+ANSWERS_FILE = ".copier-answers.yml"
+
+# What git keeps in its folder while something is under way, and how a person ends it.
+UNDER_WAY = {
+    "MERGE_HEAD": ("a merge", "git merge --continue or --abort"),
+    "CHERRY_PICK_HEAD": ("a cherry-pick or an update", "git commit once it is resolved, or twelvefold undo"),
+    "REVERT_HEAD": ("a revert", "git revert --continue or --abort"),
+    "rebase-merge": ("a rebase", "git rebase --continue or --abort"),
+    "rebase-apply": ("a rebase or git am", "git rebase or git am with --continue or --abort"),
+    "BISECT_LOG": ("a bisection", "git bisect reset"),
+    "index.lock": ("another git command", "wait for it, or delete the file index.lock if none runs"),
+}
+
+
+@dataclass(frozen=True)
+class Repository:
+    """Where a service lies: in a folder of a work tree, which is usually the whole of it."""
+
+    folder: Path
+    top: Path
+    git_dir: Path
+
+    @property
+    def prefix(self) -> str:
+        """What the names of the service's files begin with, in git: nothing, or a folder and a slash."""
+        inside = self.folder.relative_to(self.top).as_posix()
+        return "" if inside == "." else f"{inside}/"
+
+    @property
+    def head(self) -> str:
+        """The commit that is checked out."""
+        return say(self.top, "rev-parse", "--verify", "HEAD")
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service that can be updated: its repository, and what it recorded when it was made or updated last."""
+
+    repository: Repository
+    head: str
+    answers: dict[str, Any]
+
+    @property
+    def source(self) -> str:
+        """Where its template is."""
+        return str(self.answers["_src_path"])
+
+    @property
+    def version(self) -> str:
+        """The template's commit that it was rendered from, as `git describe` names it."""
+        return str(self.answers["_commit"])
+
+
+def find_repository(folder: Path) -> Repository:
+    """The repository that a folder lies in. Raises Refusal when there is none, or none with files."""
+    require_git()
+    if not folder.is_dir():
+        raise Refusal(f"{folder} is no folder: name the folder of a service.")
+    folder = folder.resolve()
+    try:
+        top = Path(say(folder, "rev-parse", "--show-toplevel"))
+        git_dir = Path(say(folder, "rev-parse", "--absolute-git-dir"))
+    except GitError as error:
+        if "not a git repository" not in str(error):
+            raise Refusal(f"git does not work in {folder}: {error}") from error
+        raise Refusal(f"{folder} is in no git repository: `git init`, then commit all of it.") from error
+    return Repository(folder, top.resolve(), git_dir.resolve())
+
+
+def open_service(repository: Repository) -> Service:
+    """The service in a repository. Raises Refusal when an update cannot begin."""
+    if not succeeds(repository.top, "rev-parse", "--verify", "--quiet", "HEAD"):
+        raise Refusal(f"{repository.folder} has no commit yet: commit it first, so that nothing can be lost.")
+    _refuse_what_is_under_way(repository)
+    answers = _answers(repository)
+    _refuse_changes(repository)
+    return Service(repository, repository.head, answers)
+
+
+def _refuse_what_is_under_way(repository: Repository) -> None:
+    for name, (what, remedy) in UNDER_WAY.items():
+        if (repository.git_dir / name).exists():
+            raise Refusal(f"{what.capitalize()} is under way in {repository.top}: end it first ({remedy}).")
+
+
+def _answers(repository: Repository) -> dict[str, Any]:
+    """What the service recorded, with the template's address and version."""
+    path = repository.folder / ANSWERS_FILE
+    try:
+        answers = yaml.safe_load(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise Refusal(
+            f"{path} is missing: was this service made by a template? Bring the file back from git."
+        ) from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise Refusal(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+    for name, meaning in (("_src_path", "where its template is"), ("_commit", "which version it has")):
+        if not isinstance(answers, dict) or not answers.get(name):
+            raise Refusal(f"{path} does not say {meaning} ({name}): bring it back from git.")
+    return {str(name): answer for name, answer in answers.items()}
+
+
+def _refuse_changes(repository: Repository) -> None:
+    """An update begins from a commit, so that what it does can be told from what the team does."""
+    status = git(repository.folder, "status", "--porcelain", "-z", "--untracked-files=all", "--no-renames", "--", ".")
+    changed = [line[3:] for line in listed(status)]
+    staged = listed(git(repository.top, "diff", "--cached", "--name-only", "-z", "--no-renames"))
+    names = sorted({*changed, *staged})
+    if names:
+        first = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        raise Refusal(
+            f"{repository.top} has changes that are not committed: {first}. "
+            f"Commit them, or put them aside: git -C {shlex.quote(str(repository.top))} stash --include-untracked"
+        )

@@ -1,0 +1,101 @@
+"""Puts together what is told of an update, from what git says of the trees."""
+
+from __future__ import annotations
+
+from .git import listed
+from .proposal import Proposal, Renderings, Versions, owner_of
+from .service import ANSWERS_FILE, Service
+from .summary import CONFLICTS, UP_TO_DATE, UPDATED, Conflict, Files, Offer, Summary
+from .template import changelog
+from .trees import Scratch, Tree
+
+
+def summarise(
+    service: Service, versions: Versions, renderings: Renderings, proposal: Proposal, work: Scratch
+) -> Summary:
+    """What happens to a service, in the order in which it is told."""
+    files = _files(service, renderings, proposal, work)
+    outcome = CONFLICTS if files.conflicts else UPDATED if proposal.touched else UP_TO_DATE
+    return Summary(
+        str(service.repository.folder),
+        outcome,
+        versions.old.said,
+        versions.new.said,
+        service.source,
+        template_commit=versions.new.commit,
+        files=files,
+        answers=renderings.answers,
+        changelog=changelog(versions.template, versions.old, versions.new),
+    )
+
+
+def _files(service: Service, renderings: Renderings, proposal: Proposal, work: Scratch) -> Files:
+    prefix = service.repository.prefix
+    conflicts = _conflicts(proposal)
+    in_conflict = {one.path for one in conflicts}
+    files = Files(conflicts=conflicts)
+    for status, *names in _changes(work, service.head, proposal.merge.name):
+        path = names[-1]
+        if path in in_conflict or path == f"{prefix}{ANSWERS_FILE}":
+            continue
+        edited = proposal.head.get(path) != proposal.sides.base.get(path)
+        if status.startswith("R"):
+            files.moved.append((names[0], path))
+        else:
+            {"A": files.added, "D": files.removed}.get(status, files.merged if edited else files.updated).append(path)
+    files.kept_deleted.extend(proposal.merge.kept_deleted)
+    files.left_ignored.extend(proposal.sides.left_ignored)
+    files.offered.extend(_offers(renderings, prefix, proposal.head, work))
+    derived = (path for path in proposal.head if owner_of(renderings, prefix, path) == "derived")
+    files.to_make_again.extend(sorted(derived) if proposal.touched else [])
+    return files
+
+
+def _changes(work: Scratch, old: str, new: str) -> list[list[str]]:
+    """What differs between two trees: a status of git's, and one name, or two for a file that has moved."""
+    parts = iter(listed(work.git("diff-tree", "-r", "-M", "--name-status", "-z", old, new)))
+    return [[status, *(next(parts) for _ in range(2 if status[0] in "RC" else 1))] for status in parts]
+
+
+def _conflicts(proposal: Proposal) -> list[Conflict]:
+    """Each file in conflict, with the reason in words."""
+    numbers: dict[str, set[int]] = {}
+    for stage in proposal.merge.stages:
+        numbers.setdefault(stage.path, set()).add(stage.number)
+    found = [Conflict(path, _reason(proposal, path, sides)) for path, sides in sorted(numbers.items())]
+    stays = "the template brings it, and a file that git ignores lies there; yours stays"
+    return [
+        *found,
+        *(Conflict(path, f"{stays}: git show :3:{path} has the other") for path in sorted(proposal.blocked)),
+    ]
+
+
+def _reason(proposal: Proposal, path: str, sides: set[int]) -> str:
+    """Why git could not merge a file, from the sides that have it: 1 the old version, 2 the service, 3 the new one."""
+    if {2, 3} <= sides:
+        ours = next(stage.entry for stage in proposal.merge.stages if (stage.path, stage.number) == (path, 2))
+        if proposal.merge.tree.get(path) == ours:
+            return (
+                f"changed by you and by the template, and no text; yours lies there: git show :3:{path} has the other"
+            )
+        return (
+            "changed by you and by the template in the same lines" if 1 in sides else "brought by you and the template"
+        )
+    if 2 in sides:
+        return (
+            "changed by you, removed or moved by the template"
+            if 1 in sides
+            else "yours is in the way of the template's"
+        )
+    return "changed by the template, and in the way of yours" if 3 in sides else "moved by you and by the template"
+
+
+def _offers(renderings: Renderings, prefix: str, head: Tree, work: Scratch) -> list[Offer]:
+    """The starter files that are new in this version."""
+    found = []
+    for place in sorted(renderings.new.folder.rglob("*")):
+        name = place.relative_to(renderings.new.folder).as_posix()
+        is_new = f"{prefix}{name}" not in head and not (renderings.old.folder / name).exists()
+        if place.is_file() and is_new and renderings.owners.class_of(name) == "starter":
+            found.append(Offer(name, f"git cat-file blob {work.add(place.read_bytes())[:12]} > {name}"))
+    return found

@@ -1,0 +1,160 @@
+"""Finds a template's versions, and what its changelog says of them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from .git import GitError, Refusal, git, say, succeeds
+
+RELEASE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
+SECTION = re.compile(r"^## \[?v?(\d+\.\d+\.\d+)\b.*\n", re.MULTILINE)
+SHORT = {"gh": "https://github.com/", "gl": "https://gitlab.com/"}
+
+Numbers = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Template:
+    """A template's address as a service records it, and a repository of it on this machine."""
+
+    source: str
+    repository: Path
+
+
+@dataclass(frozen=True)
+class Version:
+    """A commit of a template, by its full name and as `git describe` names it."""
+
+    commit: str
+    name: str
+
+    @property
+    def numbers(self) -> Numbers | None:
+        """The release that it is or comes after."""
+        found = RELEASE.match(self.name)
+        return (int(found[1]), int(found[2]), int(found[3])) if found else None
+
+    @property
+    def said(self) -> str:
+        """The version as people say it, such as `0.3.0`."""
+        return self.name.removeprefix("v")
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the changelog says of one version."""
+
+    version: str
+    text: str
+
+
+def address(source: str) -> str:
+    """The address for git of what Copier records: it knows `gh:`, `gl:` and a prefix `git+`."""
+    prefix, _, rest = source.partition(":")
+    if prefix in SHORT:
+        source = SHORT[prefix] + rest.lstrip("/")
+    url = source.removeprefix("git+")
+    web = url.startswith(tuple(SHORT.values())) and not url.endswith(".git")
+    return f"{url}.git" if web else url
+
+
+def open_template(source: str, scratch: Path) -> Template:
+    """The template with its whole history: itself where it is a folder, else a clone. Raises Refusal."""
+    url = address(source)
+    local = Path(url).expanduser()
+    try:
+        if local.is_dir():
+            repository = Path(say(local, "rev-parse", "--absolute-git-dir"))
+        else:
+            repository = scratch / "template.git"
+            git(scratch, "clone", "--quiet", "--bare", "--", url, str(repository))
+        shallow = say(repository, "rev-parse", "--is-shallow-repository") == "true"
+    except GitError as error:
+        raise Refusal(f"The template at {source} cannot be read: {_last_line(error)}") from error
+    if shallow:
+        raise Refusal(
+            f"The template at {source} is a shallow clone, which lacks versions: git fetch --unshallow there."
+        )
+    return Template(source, repository)
+
+
+def recorded_version(template: Template, name: str) -> Version:
+    """The version that a service has. Raises Refusal when the template does not know it."""
+    if (commit := _commit(template, name)) is None:
+        raise Refusal(f"The template at {template.source} does not know {name}, the version that the service has.")
+    return Version(commit, name)
+
+
+def wanted_version(template: Template, name: str | None) -> Version:
+    """The version that is asked for, or the newest release. Raises Refusal when there is none."""
+    if name is None:
+        return _newest_release(template)
+    for tried in (f"refs/tags/v{name}", f"refs/tags/{name}", name):
+        if (commit := _commit(template, tried)) is not None:
+            return Version(commit, _described(template, commit))
+    raise Refusal(f"The template at {template.source} has no version {name}: its newest is {_newest_name(template)}.")
+
+
+def is_older(template: Template, one: Version, other: Version) -> bool:
+    """Whether a version comes before another one in the template's history."""
+    return one.commit != other.commit and succeeds(
+        template.repository, "merge-base", "--is-ancestor", one.commit, other.commit
+    )
+
+
+def changelog(template: Template, old: Version, new: Version) -> list[Section]:
+    """What the new version's CHANGELOG.md says of the versions after the old one, the newest first."""
+    try:
+        text = git(template.repository, "show", f"{new.commit}:CHANGELOG.md").decode("utf-8", "replace")
+    except GitError:
+        return []
+    parts = SECTION.split(text)
+    sections = zip(parts[1::2], parts[2::2], strict=True)
+    first = old.numbers or (0, 0, 0)
+    return [Section(version, body.strip()) for version, body in sections if _numbers(version) > first]
+
+
+def _numbers(version: str) -> Numbers:
+    major, minor, patch = map(int, version.split("."))
+    return major, minor, patch
+
+
+def _releases(template: Template) -> list[str]:
+    """The tags of all releases, the oldest first."""
+    tags = say(template.repository, "tag", "--list").splitlines()
+    return sorted((tag for tag in tags if RELEASE.fullmatch(tag)), key=lambda tag: _numbers(tag.removeprefix("v")))
+
+
+def _newest_name(template: Template) -> str:
+    return next(reversed(_releases(template)), "none")
+
+
+def _newest_release(template: Template) -> Version:
+    tags = _releases(template)
+    if not tags:
+        raise Refusal(
+            f"The template at {template.source} has no release, a tag such as v1.2.3: name a version by --to."
+        )
+    commit = _commit(template, f"refs/tags/{tags[-1]}")
+    assert commit is not None, f"{tags[-1]} is listed and is no commit"
+    return Version(commit, tags[-1])
+
+
+def _commit(template: Template, name: str) -> str | None:
+    try:
+        return say(template.repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    except GitError:
+        return None
+
+
+def _described(template: Template, commit: str) -> str:
+    return say(template.repository, "describe", "--tags", "--always", commit)
+
+
+def _last_line(error: GitError) -> str:
+    """The line of an error that says most, without an address that could hold a password."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    fatal = [line for line in lines if "fatal:" in line] or lines
+    return re.sub(r"://[^/@\s]+@", "://", fatal[0].rpartition("fatal: ")[2])

@@ -1,0 +1,379 @@
+"""Changes a service in one short step that leaves it as it was when it is killed at any moment.
+
+Everything is made ready beside the service, in the folder `twelvefold` of its git directory: the new files and a copy
+of each old one. Then a journal is written, the files are put in place one by one, then the index, then the branch.
+While the journal is there the step is not complete, and `recover` takes back what was done of it; renaming it ends it.
+A guard does that at once when this process is killed; the next command does it when the whole machine has stopped.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import filecmp
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from .git import Refusal, git, listed, say
+from .guard import guarded
+from .service import Repository
+from .trees import Tree, entry_line, index_info
+
+JOURNAL, LAST = "journal.json", "last.json"
+
+
+@dataclass(frozen=True)
+class Step:
+    """What changes: files that are written (with their entries) and removed, the index, the branch, files of git's own.
+
+    `index` has lines as `git update-index --index-info` reads them. `notes` maps names in the git directory to their
+    content, or to None for those that go.
+    """
+
+    title: str
+    head: str
+    new_head: str
+    write: Tree
+    remove: list[str]
+    index: list[str]
+    notes: Mapping[str, str | None] = field(default_factory=dict)
+    keep: Mapping[str, Any] = field(default_factory=dict)
+
+
+def state_folder(repository: Repository) -> Path:
+    """Where a step keeps what it needs to be taken back."""
+    return repository.git_dir / "twelvefold"
+
+
+def last_step(repository: Repository) -> dict[str, Any] | None:
+    """The journal of the last step that was completed."""
+    try:
+        journal: dict[str, Any] = json.loads((state_folder(repository) / LAST).read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    return journal
+
+
+def is_interrupted(repository: Repository) -> bool:
+    """Whether a step was begun, and neither completed nor taken back."""
+    return (state_folder(repository) / JOURNAL).exists()
+
+
+@contextmanager
+def alone(repository: Repository) -> Iterator[None]:
+    """Keeps a second update of the same service out. Raises Refusal."""
+    folder = state_folder(repository)
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refusal(f"Another update of {repository.folder} is under way.") from None
+        yield
+
+
+def carry_out(repository: Repository, step: Step) -> None:
+    """Changes the service; whatever goes wrong is taken back, and raised. Needs `alone`."""
+    _prepare(repository, step)
+    with guarded(lambda: recover(repository)):
+        try:
+            _put_in_place(repository, step)
+        except BaseException:
+            recover(repository)
+            raise
+
+
+def recover(repository: Repository) -> list[str]:
+    """Takes back a step that was interrupted. Needs `alone`.
+
+    Returns where it has put files that somebody changed in between.
+    """
+    state = state_folder(repository)
+    if not (state / JOURNAL).exists():
+        return []
+    journal = json.loads((state / JOURNAL).read_text("utf-8"))
+    _unlock(repository, journal)
+    for name, content in journal["old_notes"].items():
+        _note(repository, name, content)
+    if repository.head == journal["new_head"]:
+        _move_branch(repository, f"undo: {journal['title']}", journal["new_head"], journal["head"])
+    if _entries(repository, _index(repository)) != _entries(repository, state / "before.index"):
+        _install_index(repository, state / "before.index")
+    rescued = [found for path in journal["write"] if (found := _take_back(repository, path))]
+    for path in journal["remove"]:
+        _restore(repository, path)
+    for folder in reversed(journal["new_folders"]):
+        with suppress(OSError):
+            (repository.top / folder).rmdir()
+    (state / JOURNAL).unlink()
+    _clean(state)
+    return rescued
+
+
+def rescue(repository: Repository, path: str) -> str:
+    """Keeps a copy of a file as it lies in the work tree; returns where."""
+    folder = state_folder(repository) / "rescued"
+    number = 1 + max((int(one.name) for one in folder.glob("*") if one.name.isdigit()), default=0)
+    place = folder / str(number) / path
+    place.parent.mkdir(parents=True)
+    shutil.copy2(repository.top / path, place, follow_symlinks=False)
+    return str(place)
+
+
+def is_as_written(repository: Repository, path: str) -> bool:
+    """Whether a file is the one that the last step has written."""
+    return _same(repository.top / path, state_folder(repository) / "after" / path)
+
+
+# -- Making ready -----------------------------------------------------------------------------------------------------
+
+
+def _prepare(repository: Repository, step: Step) -> None:
+    """Makes the new files, the new index and copies of the old ones, then writes the journal."""
+    state = state_folder(repository)
+    _clean(state)
+    _stage_files(repository, step)
+    for path in [*step.write, *step.remove]:
+        _copy(repository.top / path, state / "before" / path)
+    shutil.copy2(_index(repository), state / "before.index")
+    _make_index(repository, step)
+    journal = {
+        "title": step.title,
+        "head": step.head,
+        "new_head": step.new_head,
+        "branch": say(repository.top, "rev-parse", "--symbolic-full-name", "HEAD"),
+        "write": list(step.write),
+        "remove": step.remove,
+        "new_folders": _missing_folders(repository, step),
+        "notes": dict(step.notes),
+        "old_notes": {name: _read(repository.git_dir / name) for name in step.notes},
+        "keep": dict(step.keep),
+    }
+    _write(state / JOURNAL, json.dumps(journal, indent=1))
+
+
+def _missing_folders(repository: Repository, step: Step) -> list[str]:
+    """The folders that new files need and that are not there, each after those that it lies in."""
+    needed = {parent.as_posix() for path in step.write for parent in PurePosixPath(path).parents}
+    return sorted(folder for folder in needed if not (repository.top / folder).is_dir())
+
+
+def _stage_files(repository: Repository, step: Step) -> None:
+    """Lets git make the new files, as it would in the work tree."""
+    after = state_folder(repository) / "after"
+    after.mkdir()
+    index = state_folder(repository) / "staged.index"
+    lines = index_info(entry_line(path, entry) for path, entry in step.write.items())
+    env = {"GIT_INDEX_FILE": str(index)}
+    git(repository.top, "update-index", "-z", "--add", "--index-info", stdin=lines, env=env)
+    git(repository.top, "checkout-index", "--all", "--quiet", f"--prefix={after}/", env=env)
+    index.unlink(missing_ok=True)
+
+
+def _make_index(repository: Repository, step: Step) -> None:
+    """Makes the new index from the one that is there, so that what it says of other files stays."""
+    index = state_folder(repository) / "after.index"
+    shutil.copy2(_index(repository), index)
+    env = {"GIT_INDEX_FILE": str(index)}
+    flags: dict[str, list[str]] = {"--skip-worktree": [], "--assume-unchanged": []}
+    touched = {line.rpartition("\t")[2] for line in step.index}
+    for line in listed(git(repository.top, "ls-files", "-v", "-z", env=env)):
+        mark, path = line.split(" ", 1)
+        if path in touched and mark.upper() == "S":
+            flags["--skip-worktree"].append(path)
+        if path in touched and mark.islower():
+            flags["--assume-unchanged"].append(path)
+    arguments = ("update-index", "-z", "--add", "--replace", "--index-info")
+    git(repository.top, *arguments, stdin=index_info(step.index), env=env)
+    left = set(listed(git(repository.top, "ls-files", "-z", env=env)))
+    for option, flagged in flags.items():
+        if paths := [path for path in flagged if path in left]:
+            stdin = b"".join(os.fsencode(f"{path}\0") for path in paths)
+            git(repository.top, "update-index", option, "-z", "--stdin", stdin=stdin, env=env)
+
+
+# -- Putting in place -------------------------------------------------------------------------------------------------
+
+
+def _put_in_place(repository: Repository, step: Step) -> None:
+    state = state_folder(repository)
+    for path in step.remove:
+        _remove(repository, path)
+    for path in step.write:
+        _place(repository, state / "after" / path, path)
+    index = state / "after.index"
+    # Looks at the files that were written, so that the next git command need not; exits with 1 where a conflict is.
+    git(repository.top, "update-index", "-q", "--refresh", env={"GIT_INDEX_FILE": str(index)}, may_exit=1)
+    _install_index(repository, index)
+    for name, content in step.notes.items():
+        _note(repository, name, content)
+    if step.new_head != step.head:
+        _move_branch(repository, step.title, step.head, step.new_head)
+    (state / JOURNAL).replace(state / LAST)
+    shutil.rmtree(state / "before", ignore_errors=True)
+
+
+def _place(repository: Repository, source: Path, path: str) -> None:
+    """Puts a copy of a file at its place in the work tree, at once."""
+    place, ready = repository.top / path, state_folder(repository) / "placing"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.is_dir() and not place.is_symlink():
+        place.rmdir()  # an empty folder, which git does not know
+    _copy(source, ready)
+    try:
+        ready.replace(place)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # The git directory is on another disk.
+        beside = _beside(place)
+        _copy(source, beside)
+        beside.replace(place)
+
+
+def _beside(place: Path) -> Path:
+    return place.with_name(f".{place.name}.twelvefold")
+
+
+def _remove(repository: Repository, path: str) -> None:
+    """Removes a file, and the folders that are empty then."""
+    place = repository.top / path
+    if _is_file(place):
+        place.unlink()
+    for folder in place.parents:
+        if folder in (repository.top, repository.folder):
+            break
+        try:
+            folder.rmdir()
+        except OSError:
+            break
+
+
+def _install_index(repository: Repository, source: Path) -> None:
+    """Makes an index the repository's, as git does: by its lock, which keeps other git commands out."""
+    lock, ready = repository.git_dir / "index.lock", state_folder(repository) / "placing.index"
+    ready.unlink(missing_ok=True)  # one that was left behind may be the index itself
+    shutil.copy2(source, ready)
+    try:
+        os.link(ready, lock)
+    except FileExistsError:
+        raise Refusal(f"Another git command is under way in {repository.top}: {lock} exists.") from None
+    lock.replace(_index(repository))
+    ready.unlink()
+
+
+def _move_branch(repository: Repository, title: str, old: str, new: str) -> None:
+    git(repository.top, "update-ref", "-m", f"twelvefold: {title}", "HEAD", new, old)
+
+
+def _note(repository: Repository, name: str, content: str | None) -> None:
+    place = repository.git_dir / name
+    if content is None:
+        place.unlink(missing_ok=True)
+    elif _read(place) != content:
+        _write(place, content)
+
+
+# -- Taking back ------------------------------------------------------------------------------------------------------
+
+
+def _take_back(repository: Repository, path: str) -> str | None:
+    """Undoes the writing of a file; returns where its content is kept if it is neither the old nor the new one."""
+    place, before = repository.top / path, state_folder(repository) / "before" / path
+    for beside in filter(_is_file, [_beside(place)]):
+        beside.unlink()
+    is_known = is_as_written(repository, path) or _same(place, before)
+    kept = rescue(repository, path) if _is_file(place) and not is_known else None
+    if _is_file(before):
+        _restore(repository, path)
+    elif _is_file(place):
+        _remove(repository, path)
+    return kept
+
+
+def _restore(repository: Repository, path: str) -> None:
+    """Brings back a file as it was."""
+    before, place = state_folder(repository) / "before" / path, repository.top / path
+    if _is_file(before) and not _same(before, place):
+        _place(repository, before, path)
+
+
+def _unlock(repository: Repository, journal: dict[str, Any]) -> None:
+    """Removes the locks that a killed step has left; of other commands there are none with such content."""
+    state = state_folder(repository)
+    lock = repository.git_dir / "index.lock"
+    ready = state / "placing.index"
+    if lock.exists() and ready.exists() and lock.samefile(ready):
+        lock.unlink()
+    names = ("HEAD", journal["branch"])
+    for name in names if journal["new_head"] != journal["head"] else ():
+        path = Path(say(repository.top, "rev-parse", "--git-path", f"{name}.lock"))
+        lock = repository.top / path
+        ours = ("", f"{journal['new_head']}\n", f"{journal['head']}\n")
+        if lock.exists() and lock.stat().st_mtime >= (state / JOURNAL).stat().st_mtime and _read(lock) in ours:
+            lock.unlink()
+
+
+def _clean(state: Path) -> None:
+    for name in ("before", "after"):
+        shutil.rmtree(state / name, ignore_errors=True)
+    for path in [*state.glob("*.index"), state / "placing"]:
+        path.unlink(missing_ok=True)
+
+
+# -- Files ------------------------------------------------------------------------------------------------------------
+
+
+def _index(repository: Repository) -> Path:
+    return repository.git_dir / "index"
+
+
+def _entries(repository: Repository, index: Path) -> bytes:
+    return git(repository.top, "ls-files", "--stage", "-z", env={"GIT_INDEX_FILE": str(index)})
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is a file or a link, to whatever place."""
+    return os.path.lexists(path) and (path.is_symlink() or not path.is_dir())
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copies a file or a link, if there is one; a file that had been begun there is replaced."""
+    if not _is_file(source):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    shutil.copy2(source, target, follow_symlinks=False)
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two files have the same content and may both be executed, or two links lead to the same place."""
+    if not (_is_file(one) and _is_file(other)) or one.is_symlink() != other.is_symlink():
+        return False
+    if one.is_symlink():
+        return one.readlink() == other.readlink()
+    executable = [path.stat().st_mode & 0o111 for path in (one, other)]
+    return executable[0] == executable[1] and filecmp.cmp(one, other, shallow=False)
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text("utf-8", "surrogateescape")
+    except FileNotFoundError:
+        return None
+
+
+def _write(path: Path, text: str) -> None:
+    """Writes a file at once, and waits until it is on the disk."""
+    ready = path.with_name(f"{path.name}.twelvefold")
+    with ready.open("w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    ready.replace(path)

@@ -1,0 +1,163 @@
+"""Trees of files in a repository of their own, which borrows the service's objects and gives it none."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from .git import git, listed, say
+from .service import Repository
+
+ATTRIBUTES = ".gitattributes"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file in git: its mode, such as `100644`, and its content's object."""
+
+    mode: str
+    oid: str
+
+
+Tree = dict[str, Entry]
+
+
+def entry_line(path: str, entry: Entry, stage: int = 0) -> str:
+    """A file as `git update-index --index-info` reads it."""
+    return f"{entry.mode} {entry.oid} {stage}\t{path}"
+
+
+def removal_line(path: str, some_object: str) -> str:
+    """A file that goes, in all its stages; any object's name tells how long names are."""
+    return f"0 {'0' * len(some_object)} 0\t{path}"
+
+
+def index_info(lines: Iterable[str]) -> bytes:
+    """Lines for `git update-index -z --index-info`."""
+    return b"".join(os.fsencode(f"{line}\0") for line in lines)
+
+
+def read_tree(output: bytes) -> Tree:
+    """What `git ls-tree -r -z` prints."""
+    entries = {}
+    for line in listed(output):
+        meta, path = line.split("\t", 1)
+        mode, _, oid = meta.split()
+        entries[path] = Entry(mode, oid)
+    return entries
+
+
+SETTINGS = """\
+[include]
+	path = "{config}"
+[core]
+	repositoryformatversion = {format}
+	bare = false
+	fileMode = true
+	symlinks = true
+	looseCompression = 0
+	safecrlf = false
+	sparseCheckout = false
+[extensions]
+	objectFormat = {objects}
+[merge]
+	renames = true
+	renameLimit = 100000
+[diff]
+	renameLimit = 100000
+[commit]
+	gpgSign = false
+[gc]
+	auto = 0
+"""
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """The repository in which trees are made and merged. The service's settings, attributes and objects count in it."""
+
+    folder: Path
+    service: Repository
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment in which git works on this repository, with the service's work tree to read attributes in."""
+        return {"GIT_DIR": str(self.folder), "GIT_WORK_TREE": str(self.service.top)}
+
+    def git(self, *arguments: str, stdin: bytes | None = None, may_exit: int = 0, **env: str) -> bytes:
+        """What a git command prints that works on this repository."""
+        return git(self.service.top, *arguments, stdin=stdin, env=self.env | env, may_exit=may_exit)
+
+    def say(self, *arguments: str) -> str:
+        """What a git command prints that works on this repository, as one text."""
+        return say(self.service.top, *arguments, env=self.env)
+
+    def tree(self, name: str) -> Tree:
+        """The files of a commit or a tree."""
+        return read_tree(self.git("ls-tree", "-r", "-z", "--full-tree", name))
+
+    def write(self, tree: Tree) -> str:
+        """Makes a tree of files; returns its name."""
+        index = self.folder / "written.index"
+        index.unlink(missing_ok=True)
+        lines = index_info(entry_line(path, entry) for path, entry in tree.items())
+        self.git("update-index", "-z", "--add", "--index-info", stdin=lines, GIT_INDEX_FILE=str(index))
+        return os.fsdecode(self.git("write-tree", GIT_INDEX_FILE=str(index))).strip()
+
+    def content(self, entry: Entry) -> bytes:
+        """What a file holds."""
+        return self.git("cat-file", "blob", entry.oid)
+
+    def add(self, content: bytes) -> str:
+        """Stores a file's content; returns its name."""
+        return os.fsdecode(self.git("hash-object", "-w", "--stdin", stdin=content)).strip()
+
+
+def make_scratch(folder: Path, service: Repository) -> Scratch:
+    """An empty repository that sees the service's objects."""
+    common = Path(say(service.top, "rev-parse", "--path-format=absolute", "--git-common-dir"))
+    objects = say(service.top, "rev-parse", "--show-object-format")
+    for name in ("objects/info", "refs/heads", "info"):
+        (folder / name).mkdir(parents=True)
+    (folder / "HEAD").write_text("ref: refs/heads/none\n")
+    (folder / "objects/info/alternates").write_text(f"{common / 'objects'}\n")
+    (folder / "config").write_text(
+        SETTINGS.format(config=common / "config", objects=objects, format=1).replace("	objectFormat = sha1\n", "")
+    )
+    if (attributes := common / "info/attributes").is_file():
+        shutil.copyfile(attributes, folder / "info/attributes")
+    return Scratch(folder, service)
+
+
+def add_folder(scratch: Scratch, root: Path, head: Tree, start: Tree | None = None) -> Tree:
+    """The files of a folder as git stores them: those that it ignores too, or with `start` only those that begin there.
+
+    They pass the filters that the service's own attributes name, as its own files did.
+    """
+    index = scratch.folder / f"{root.parent.name}.index"
+    env = {"GIT_WORK_TREE": str(root), "GIT_INDEX_FILE": str(index)}
+    rendered = _swap_attributes(scratch, root, head)
+    if start is not None:
+        scratch.git("read-tree", scratch.write(start), GIT_INDEX_FILE=str(index))
+    git(root, "add", "--all", *([] if start is not None else ["--force"]), "--", ".", env=scratch.env | env)
+    tree = {}
+    for line in listed(scratch.git("ls-files", "--stage", "-z", GIT_INDEX_FILE=str(index))):
+        meta, path = line.split("\t", 1)
+        mode, oid, _ = meta.split()
+        tree[path] = Entry(mode, oid)
+    return {path: entry for path, entry in tree.items() if PurePosixPath(path).name != ATTRIBUTES} | rendered
+
+
+def _swap_attributes(scratch: Scratch, root: Path, head: Tree) -> Tree:
+    """Puts the service's attributes in the place of the rendered ones, which are stored and returned."""
+    rendered = {}
+    for path in list(root.rglob(ATTRIBUTES)):
+        rendered[path.relative_to(root).as_posix()] = Entry("100644", scratch.add(path.read_bytes()))
+        path.unlink()
+    for name, entry in head.items():
+        if PurePosixPath(name).name == ATTRIBUTES and (root / name).parent.is_dir():
+            (root / name).write_bytes(scratch.content(entry))
+    return rendered

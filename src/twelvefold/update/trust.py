@@ -1,0 +1,31 @@
+"""Remembers whose code may run on this machine: a person is asked once for each source."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .git import Refusal
+from .rendering import at_a_terminal
+
+
+def require_trust(source: str, commit: str, what: str, yes: bool) -> None:
+    """Asks whether code of a source may run, unless that was answered before. Raises Refusal."""
+    path = _file()
+    trusted = path.read_text("utf-8").splitlines() if path.is_file() else []
+    if yes or source in trusted:
+        return
+    told = f"{what} runs code of {source} at commit {commit[:12]}"
+    if not at_a_terminal():
+        raise Refusal(f"{told}: --yes trusts it.")
+    import questionary
+
+    if not questionary.confirm(f"{told}. Do you trust this source, now and later?", default=False).ask():
+        raise Refusal("Without trust nothing was changed.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{line}\n" for line in [*trusted, source]), "utf-8")
+
+
+def _file() -> Path:
+    base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(base) / "twelvefold" / "trusted"

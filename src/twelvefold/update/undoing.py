@@ -1,0 +1,95 @@
+"""Takes the last update of a service back, as one step of the same kind."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from .git import Refusal, git, listed, say, succeeds
+from .service import Repository
+from .transition import Step, alone, carry_out, is_as_written, is_interrupted, last_step, recover, rescue
+from .trees import Tree, entry_line, read_tree, removal_line
+
+
+def undo_update(repository: Repository) -> str:
+    """Brings a service back as it was before its last update; returns what to tell. Raises Refusal."""
+    with alone(repository):
+        if is_interrupted(repository):
+            rescued = recover(repository)
+            return _told(f"An update of {repository.folder} was interrupted; all is as it was before it.", rescued)
+        last = last_step(repository)
+        if last is None or last["keep"].get("kind") != "update":
+            raise Refusal("There is no update to take back.")
+        return _undo(repository, last)
+
+
+def _undo(repository: Repository, last: dict[str, Any]) -> str:
+    head, before = repository.head, last["head"]
+    unresolved = head == before
+    if not unresolved:
+        _refuse_later_work(repository, head, last)
+    touched = set(last["keep"]["touched"])
+    touched |= set(listed(git(repository.top, "diff-tree", "-r", "--name-only", "--no-renames", "-z", before, head)))
+    tree = read_tree(git(repository.top, "ls-tree", "-r", "-z", "--full-tree", before))
+    left = set(last["keep"]["left"])
+    rescued = [rescue(repository, path) for path in sorted(touched - left) if _is_edited(repository, tree, path)]
+    carry_out(repository, _step(last, head, tree, touched, left))
+    told = f"{repository.folder} is as it was before the update."
+    if head not in (before, last["new_head"]):
+        told += f" Your commit {head[:10]} is kept: git show {head[:10]}."
+    return _told(told, rescued)
+
+
+def _refuse_later_work(repository: Repository, head: str, last: dict[str, Any]) -> None:
+    """Undoing goes as far as nothing is built on the update."""
+    revert = f"git revert {last['new_head'][:10]} takes it back with a commit of its own."
+    if head != last["new_head"] and not _follows(repository, head, last["head"]):
+        raise Refusal(f"There are commits after the update: {revert}")
+    if say(repository.top, "for-each-ref", "--contains", head, "refs/remotes"):
+        raise Refusal(f"The update has been pushed: {revert}")
+    changed = listed(git(repository.top, "status", "--porcelain", "-z", "--untracked-files=no", "--no-renames"))
+    if changed:
+        names = ", ".join(line[3:] for line in changed[:5])
+        raise Refusal(f"There are changes that are not committed: {names}. Commit or stash them first.")
+
+
+def _follows(repository: Repository, head: str, parent: str) -> bool:
+    """Whether a commit follows another one directly."""
+    return succeeds(repository.top, "rev-parse", "--verify", "--quiet", f"{head}^") and (
+        say(repository.top, "rev-parse", f"{head}^") == parent
+    )
+
+
+def _step(last: dict[str, Any], head: str, tree: Tree, touched: set[str], left: set[str]) -> Step:
+    lines = [removal_line(path, head) for path in sorted(touched)]
+    lines += [entry_line(path, tree[path]) for path in sorted(touched) if path in tree]
+    return Step(
+        title=f"undo {last['title']}",
+        head=head,
+        new_head=last["head"],
+        write={path: tree[path] for path in sorted(touched - left) if path in tree},
+        remove=sorted(touched - left - tree.keys()),
+        index=lines,
+        notes=dict.fromkeys(last["notes"]),
+        keep={"kind": "undo"},
+    )
+
+
+def _is_edited(repository: Repository, tree: Tree, path: str) -> bool:
+    """Whether a file is neither as the update has written it, nor as it was before, nor as it is committed."""
+    place = repository.top / path
+    if not os.path.lexists(place) or place.is_dir() or is_as_written(repository, path):
+        return False
+    if place.is_symlink():
+        return True
+    content = say(repository.top, "hash-object", f"--path={path}", "--", str(place))
+    committed = f"HEAD:{path}"
+    in_head = succeeds(repository.top, "rev-parse", "--verify", "--quiet", committed) and (
+        say(repository.top, "rev-parse", committed) == content
+    )
+    return not in_head and not (path in tree and tree[path].oid == content)
+
+
+def _told(text: str, rescued: list[str]) -> str:
+    kept = "".join(f"\nWhat you had changed since is kept in {path}" for path in rescued)
+    return f"{text}{kept}\n"

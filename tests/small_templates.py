@@ -1,0 +1,110 @@
+"""Templates of a few files, and services made from them: enough to see what an update does, and fast."""
+
+import io
+import json
+import shutil
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import copier
+
+from twelvefold.update.command import update
+
+from . import copies
+
+ANSWERS_TEMPLATE = "{{ _copier_conf.answers_file }}.jinja"
+SETTINGS = "_subdirectory: template\n_envops:\n  undefined: jinja2.StrictUndefined\n"
+QUESTION = "\nname:\n  type: str\n  default: orders\n"
+
+
+def page(topic: str) -> str:
+    """A text that git does not take for another one's."""
+    return "".join(f"{topic}, line {number}\n" for number in range(1, 13))
+
+
+def edited(text: str) -> str:
+    """A page with a line of the team's."""
+    return text.replace(", line 3\n", ", line 3\nThe team's own line.\n")
+
+
+def mended(text: str) -> str:
+    """A page with a line that the template has changed."""
+    return text.replace(", line 10\n", ", line 10, mended by the template\n")
+
+
+PAGE = page("A page")
+EDITED, MENDED, BOTH = edited(PAGE), mended(PAGE), mended(edited(PAGE))
+
+Files = dict[str, str | bytes | None]
+
+
+def write(folder: Path, files: Files) -> None:
+    """Writes files, or removes those that are None."""
+    for name, content in files.items():
+        path = folder / name
+        if content is None:
+            path.unlink()
+            _prune(path.parent, folder)
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def _prune(folder: Path, top: Path) -> None:
+    while folder != top and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
+
+
+def release(template: Path, version: str, files: Files, settings: str | None = None) -> None:
+    """Lets a template have a release, in which some files are others."""
+    if settings is not None:
+        write(template, {"copier.yml": SETTINGS + settings})
+    write(template / "template", files)
+    copies.release(template, version)
+
+
+def make_template(folder: Path, files: Files, settings: str = QUESTION) -> Path:
+    """A template with its release 1.0.0."""
+    write(folder / "template", {ANSWERS_TEMPLATE: "{{ _copier_answers|to_nice_yaml }}"})
+    release(folder, "1.0.0", files, settings)
+    return folder
+
+
+@dataclass
+class Told:
+    """What the safe update answered: its exit code and its summary."""
+
+    code: int
+    summary: dict[str, Any]
+
+    @property
+    def files(self) -> dict[str, Any]:
+        files: dict[str, Any] = self.summary["files"]
+        return files
+
+    @property
+    def conflicts(self) -> list[str]:
+        return [conflict["path"] for conflict in self.files["conflicts"]]
+
+
+def safe_update(service: Path, **options: Any) -> Told:
+    """Runs `twelvefold update --yes` in this process."""
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        code = update([service], as_json=True, **{"yes": True, **options})
+    return Told(code, json.loads(printed.getvalue())[0])
+
+
+def plain_update(service: Path, **answers: object) -> None:
+    """Runs `copier update --defaults`, as it is without this project."""
+    copier.run_update(service, data=answers, defaults=True, overwrite=True, quiet=True, unsafe=True)
+
+
+def twin(service: Path) -> Path:
+    """A copy of a service as it lies there, ignored files and git's settings too."""
+    copy = service.with_name(f"{service.name}-twin")
+    shutil.copytree(service, copy, symlinks=True)
+    return copy

@@ -1,0 +1,1052 @@
+"""`twelvefold update` loses nothing, hides nothing, and can be undone; where `copier update` loses, a test shows it."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import copier
+import pytest
+from pytest_gitconfig.plugin import GitConfig
+
+from hooks.releases import HistoryError, tag_missing
+from twelvefold.update import transition, updating
+from twelvefold.update.command import undo, update
+from twelvefold.update.service import find_repository
+
+from . import copies
+from .small_templates import (
+    BOTH,
+    EDITED,
+    MENDED,
+    PAGE,
+    QUESTION,
+    Files,
+    Told,
+    edited,
+    make_template,
+    mended,
+    page,
+    plain_update,
+    release,
+    safe_update,
+    twin,
+    write,
+)
+
+TEAM = b"The team's own line."
+TEMPLATE = b"mended by the template"
+MARKER = b"<<<<<<<"
+
+# What Copier leaves open when it fails.
+HALF_WAY = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(autouse=True)
+def team(default_gitconfig: GitConfig, sessionpatch: pytest.MonkeyPatch) -> None:
+    """Somebody whose name git knows."""
+
+
+# -- Each way in which the plain update loses work, and what the safe one makes of it ----------------------------------
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One service, updated by either."""
+
+    plain: Path
+    safe: Path
+    told: Told
+
+
+def outcome(service: Path, **answers: str) -> Outcome:
+    """Updates a service twice: as Copier does, with whatever error that ends, and safely."""
+    plain = twin(service)
+    try:
+        plain_update(plain, **answers)
+    except Exception as error:
+        print(f"copier update ended with {error!r}")
+    return Outcome(plain, service, safe_update(service, data=[f"{name}={value}" for name, value in answers.items()]))
+
+
+@pytest.fixture(scope="module")
+def many(default_gitconfig: GitConfig, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """One service with many losses waiting for it, each in files of its own."""
+    folder = tmp_path_factory.mktemp("many")
+    image, accents = b"\x89PNG\0" + bytes(range(256)), "café ".encode("latin-1")
+    pages: Files = {
+        name: page(name)
+        for name in (
+            "removed.md",
+            "a/moved.md",
+            "{{ name }}/by-answer.md",
+            "Readme.md",
+            "forced.ini",
+            "dropped.ini",
+            "team-moved.md",
+            "team-deleted.md",
+            "rejected.md",
+            "both.md",
+        )
+    }
+    odd: Files = {"logo.png": image, "photo.png": image, "nul.txt": PAGE + "\0", "latin.txt": accents + PAGE.encode()}
+    template = make_template(folder / "template", {".gitignore.jinja": "*.ini\n*.rej\n", **pages, **odd})
+    service = copies.generate_committed(template, folder / "orders")
+    for name in ("removed.md", "a/moved.md", "orders/by-answer.md", "Readme.md", "forced.ini", "rejected.md"):
+        write(service, {name: edited((service / name).read_text())})
+    by_the_team: Files = {
+        "logo.png": b"\x89PNG\0" + TEAM,
+        "photo.png": b"\x89PNG\0" + TEAM,
+        "nul.txt": EDITED + "\0",
+        "latin.txt": accents + EDITED.encode().replace(b"line 10\n", b"line 10, by the team \xe9\n"),
+        "both.md": page("both.md").replace(", line 10\n", f", line 10. {TEAM.decode()}\n"),
+        "team-deleted.md": None,
+        "team-moved.md": None,
+        "handbook/moved.md": edited(page("team-moved.md")),
+        "secrets.ini": TEAM,
+        "dropped.ini": edited(page("dropped.ini")),
+        "rejected.md.rej": TEAM,
+    }
+    write(service, by_the_team)
+    copies.git(service, "add", "--force", "forced.ini")
+    copies.commit(service, "Work as a team does")
+    by_the_template: Files = {
+        "removed.md": None,
+        "a/moved.md": None,
+        "b/moved.md": mended(page("a/moved.md")),
+        "Readme.md": None,
+        "README.md": page("Readme.md"),
+        "photo.png": b"\x89PNG\0" + TEMPLATE,
+        "nul.txt": MENDED + "\0",
+        "latin.txt": accents + MENDED.encode(),
+        "dropped.ini": None,
+        "secrets.ini": MENDED,
+    }
+    for name in ("forced.ini", "team-moved.md", "team-deleted.md", "rejected.md", "both.md"):
+        by_the_template[name] = mended(page(name))
+    release(template, "2.0.0", by_the_template)
+    return outcome(service, name="bills")
+
+
+def holds(service: Path, text: bytes) -> list[str]:
+    """The files of a service, ignored ones too, that hold a text."""
+    files = (path for path in service.rglob("*") if path.is_file() and ".git" not in path.relative_to(service).parts)
+    return sorted(path.relative_to(service).as_posix() for path in files if text in path.read_bytes())
+
+
+def stages(service: Path, name: str) -> list[int]:
+    """The sides that the index has of a file: 0 when it is merged, else 1, 2, 3."""
+    lines = copies.git(service, "ls-files", "--stage", "--", name).splitlines()
+    return [int(line.split()[2]) for line in lines]
+
+
+def test_an_edited_file_that_the_template_removes(many: Outcome) -> None:
+    assert not (many.plain / "removed.md").exists()
+    assert (many.safe / "removed.md").read_text() == edited(page("removed.md"))
+    assert stages(many.safe, "removed.md") == [1, 2]
+    assert "removed.md" in many.told.conflicts
+
+
+def test_an_edited_file_that_the_template_moves(many: Outcome) -> None:
+    assert (many.plain / "b/moved.md").read_text() == mended(page("a/moved.md"))
+    assert (many.safe / "b/moved.md").read_text() == mended(edited(page("a/moved.md")))
+    assert not (many.safe / "a").exists()
+    assert ["a/moved.md", "b/moved.md"] in many.told.files["moved"]
+
+
+def test_an_edited_file_that_moves_through_a_changed_answer(many: Outcome) -> None:
+    assert (many.plain / "bills/by-answer.md").read_text() == page("{{ name }}/by-answer.md")
+    assert not (many.plain / "orders").exists()
+    assert (many.safe / "bills/by-answer.md").read_text() == edited(page("{{ name }}/by-answer.md"))
+
+
+def test_an_edited_file_whose_name_changes_case(many: Outcome) -> None:
+    assert (many.plain / "README.md").read_text() == page("Readme.md")
+    assert (many.safe / "README.md").read_text() == edited(page("Readme.md"))
+    assert not (many.safe / "Readme.md").exists()
+
+
+def test_an_edited_binary_that_the_template_left_alone(many: Outcome) -> None:
+    assert TEAM not in (many.plain / "logo.png").read_bytes()
+    assert TEAM in (many.safe / "logo.png").read_bytes()
+    assert stages(many.safe, "logo.png") == [0]
+
+
+def test_a_binary_that_both_changed(many: Outcome) -> None:
+    assert TEAM not in (many.plain / "photo.png").read_bytes()
+    assert TEAM in (many.safe / "photo.png").read_bytes()
+    assert stages(many.safe, "photo.png") == [1, 2, 3]
+    assert TEMPLATE.decode() in subprocess.run(
+        ["git", "-C", many.safe, "show", ":3:photo.png"], capture_output=True, check=True
+    ).stdout.decode("latin-1")
+
+
+def test_an_edited_text_with_a_nul(many: Outcome) -> None:
+    assert (many.plain / "nul.txt").read_text() == MENDED + "\0"
+    assert (many.safe / "nul.txt").read_text() == EDITED + "\0"
+    assert stages(many.safe, "nul.txt") == [1, 2, 3]
+
+
+def test_a_latin_1_text_that_both_changed(many: Outcome) -> None:
+    content = (many.safe / "latin.txt").read_bytes()
+    assert MARKER in content
+    assert "by the team é".encode("latin-1") in content
+    assert TEMPLATE in content
+    assert TEAM in content
+
+
+def test_an_edited_file_that_is_tracked_though_ignored(many: Outcome) -> None:
+    assert TEAM not in (many.plain / "forced.ini").read_bytes()
+    assert (many.safe / "forced.ini").read_text() == mended(edited(page("forced.ini")))
+
+
+def test_a_new_template_file_where_an_ignored_file_lies(many: Outcome) -> None:
+    assert (many.plain / "secrets.ini").read_text() == MENDED
+    assert (many.safe / "secrets.ini").read_bytes() == TEAM
+    assert stages(many.safe, "secrets.ini") == [3]
+    assert copies.git(many.safe, "show", ":3:secrets.ini") == MENDED
+    assert "secrets.ini" in many.told.conflicts
+
+
+def test_an_ignored_file_that_the_template_drops(many: Outcome) -> None:
+    assert not (many.plain / "dropped.ini").exists()
+    assert (many.safe / "dropped.ini").read_text() == edited(page("dropped.ini"))
+
+
+def test_a_file_that_the_team_moved_and_the_template_mends(many: Outcome) -> None:
+    assert (many.plain / "handbook/moved.md").read_text() == edited(page("team-moved.md"))
+    assert (many.safe / "handbook/moved.md").read_text() == mended(edited(page("team-moved.md")))
+    assert not (many.safe / "team-moved.md").exists()
+
+
+def test_a_file_that_the_team_deleted_stays_deleted_and_is_reported(many: Outcome) -> None:
+    assert not (many.safe / "team-deleted.md").exists()
+    assert many.told.files["kept_deleted"] == ["team-deleted.md"]
+
+
+def test_a_file_that_looks_like_a_rejected_hunk(many: Outcome) -> None:
+    assert not (many.plain / "rejected.md.rej").exists()
+    assert (many.safe / "rejected.md.rej").read_bytes() == TEAM
+    assert (many.safe / "rejected.md").read_text() == mended(edited(page("rejected.md")))
+
+
+def test_conflicts_are_the_exit_code_and_the_state_that_a_merge_leaves(many: Outcome) -> None:
+    assert many.told.code == 1
+    assert MARKER in (many.safe / "both.md").read_bytes()
+    assert stages(many.safe, "both.md") == [1, 2, 3]
+    expected = ["both.md", "latin.txt", "nul.txt", "photo.png", "removed.md", "secrets.ini"]
+    assert sorted(many.told.conflicts) == expected
+    assert sorted(set(copies.git(many.safe, "diff", "--name-only", "--diff-filter=U").split())) == expected
+    assert "git cherry-pick --continue" in copies.git(many.safe, "status")
+
+
+def test_a_file_that_a_global_file_makes_git_ignore(tmp_path: Path) -> None:
+    template = make_template(tmp_path / "template", {"app.conf": PAGE})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    (tmp_path / "ignore").write_text("*.conf\n")
+    copies.git(service, "config", "core.excludesFile", tmp_path / "ignore")
+    write(service, {"app.conf": EDITED})
+    copies.commit(service, "Edit")
+    write(service, {"new.conf": TEAM})
+    release(template, "2.0.0", {"app.conf": MENDED, "new.conf": PAGE})
+    found = outcome(service)
+    assert TEAM not in (found.plain / "new.conf").read_bytes()
+    assert (found.safe / "app.conf").read_text() == BOTH
+    assert (found.safe / "new.conf").read_bytes() == TEAM
+    assert found.told.conflicts == ["new.conf"]
+
+
+@pytest.mark.parametrize("flag", ["skip-worktree", "assume-unchanged"])
+def test_a_change_that_git_was_told_to_overlook(tmp_path: Path, flag: str) -> None:
+    template = make_template(tmp_path / "template", {"a.md": PAGE})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    copies.git(service, "update-index", f"--{flag}", "a.md")
+    write(service, {"a.md": EDITED})
+    release(template, "2.0.0", {"a.md": MENDED})
+    found = outcome(service)
+    assert (found.plain / "a.md").read_text() == MENDED
+    assert (found.safe / "a.md").read_text() == EDITED
+    assert found.told.code == 2
+    assert f"--no-{flag}" in found.told.summary["reason"]
+    # The file as committed is in nobody's way, and stays overlooked.
+    write(service, {"a.md": PAGE})
+    assert safe_update(service).code == 0
+    assert (service / "a.md").read_text() == MENDED
+    assert copies.git(service, "ls-files", "-v", "a.md")[0] == {"skip-worktree": "S", "assume-unchanged": "h"}[flag]
+
+
+def test_a_file_that_a_sparse_checkout_leaves_out(tmp_path: Path) -> None:
+    template = make_template(tmp_path / "template", {"docs/a.md": PAGE, "src/b.md": PAGE})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    copies.git(service, "sparse-checkout", "set", "src")
+    release(template, "2.0.0", {"docs/a.md": MENDED, "src/b.md": MENDED})
+    assert safe_update(service).code == 0
+    assert not (service / "docs").exists()
+    assert copies.git(service, "show", "HEAD:docs/a.md") == MENDED
+    assert copies.changed(service) == []
+
+
+def test_blanks_at_the_end_of_a_line_where_git_is_told_to_refuse_them(tmp_path: Path) -> None:
+    template = make_template(tmp_path / "template", {"a.md": PAGE})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    copies.git(service, "config", "apply.whitespace", "error")
+    write(service, {"a.md": EDITED.replace("own line.", "own line.  ")})
+    copies.commit(service, "Edit")
+    release(template, "2.0.0", {"a.md": MENDED})
+    found = outcome(service)
+    assert (found.plain / "a.md").read_text() == MENDED
+    assert (found.safe / "a.md").read_text() == BOTH.replace("own line.", "own line.  ")
+
+
+@HALF_WAY
+@pytest.mark.parametrize(("old", "new"), [("a", "a/b"), ("a/b", "a")], ids=["file to folder", "folder to file"])
+def test_a_file_becomes_a_folder_and_a_folder_a_file(tmp_path: Path, old: str, new: str) -> None:
+    template = make_template(tmp_path / "template", {old: PAGE})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    write(service, {old: EDITED})
+    copies.commit(service, "Edit")
+    release(template, "2.0.0", {old: None, new: MENDED})
+    found = outcome(service)
+    assert not (found.plain / new).is_file()
+    assert (found.safe / new).read_text() == BOTH
+    assert found.told.code == 0
+    assert undo(service) == 0
+    assert (found.safe / old).read_text() == EDITED
+
+
+def test_a_folder_with_an_ignored_file_does_not_become_a_file(tmp_path: Path) -> None:
+    template = make_template(tmp_path / "template", {".gitignore.jinja": "*.ini\n", "a/b": PAGE})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    write(service, {"a/own.ini": TEAM})
+    release(template, "2.0.0", {"a/b": None, "a": PAGE})
+    told = safe_update(service)
+    assert (service / "a/own.ini").read_bytes() == TEAM
+    assert told.conflicts == ["a"]
+    assert undo(service) == 0
+    assert (service / "a/b").read_text() == PAGE
+    assert (service / "a/own.ini").read_bytes() == TEAM
+    assert copies.changed(service) == []
+
+
+@HALF_WAY
+def test_an_error_in_the_middle_of_rendering(tmp_path: Path) -> None:
+    two_files = "{% yield part from ['one', 'two'] %}{{ part }}{% endyield %}.md.jinja"
+    template = make_template(tmp_path / "template", {two_files: PAGE})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    release(template, "2.0.0", {two_files: MENDED + "{{ '' if part == 'one' else nothing }}"})
+    found = outcome(service)
+    assert " M one.md" in copies.changed(found.plain)
+    assert copies.changed(found.safe) == []
+    assert found.told.code == 2
+    assert "'nothing' is undefined" in found.told.summary["reason"]
+
+
+RENAMED = "\ntitle:\n  type: str\n  default: orders\n"
+MIGRATION = """
+_migrations:
+  - version: v2.0.0
+    when: "{{ _stage == 'before' }}"
+    command: ["{{ python }}", "{{ '{{ _copier_conf.src_path }}' }}/hooks/rename.py"]
+"""
+RENAMING = """\
+import pathlib
+answers = pathlib.Path(".copier-answers.yml")
+answers.write_text(answers.read_text().replace("\\nname:", "\\ntitle:"))
+"""
+
+
+def test_a_question_that_gets_another_name(tmp_path: Path) -> None:
+    template = make_template(tmp_path / "template", {"a.md.jinja": "{{ name }}\n"})
+    service = copies.generate_committed(template, tmp_path / "orders", name="bills")
+    release(template, "2.0.0", {"a.md.jinja": "{{ title }}\n"}, RENAMED)
+    found = outcome(service)
+    assert (found.plain / "a.md").read_text() == "orders\n"
+    # Without a migration nobody can know that it is the same question, but what was answered is told.
+    assert found.told.summary["answers"]["gone"] == {"name": "bills"}
+    assert found.told.summary["answers"]["new"] == {"title": "orders"}
+    assert undo(service) == 0
+    migration = MIGRATION.replace("{{ python }}", sys.executable).replace("{{ '", "").replace("' }}/hooks", "/hooks")
+    write(template, {"hooks/rename.py": RENAMING})
+    release(template, "2.0.1", {}, RENAMED + migration)
+    refused = safe_update(service, yes=False)
+    assert refused.code == 2
+    assert f"runs code of {template}" in refused.summary["reason"]
+    told = safe_update(service)
+    assert (service / "a.md").read_text() == "bills\n"
+    assert told.summary["migrations"] == [f"v2.0.0: {sys.executable} {told.summary['migrations'][0].split()[-1]}"]
+
+
+def test_secret_answers_are_neither_recorded_nor_conflicts(tmp_path: Path) -> None:
+    secret = QUESTION + 'token:\n  type: str\n  secret: true\n  default: "{{ 99999999 | ans_random }}"\n'
+    template = make_template(tmp_path / "template", {"app.conf.jinja": "[app]\ntoken={{ token }}\n"}, secret)
+    service = copies.generate_committed(template, tmp_path / "orders", token="hidden-by-the-team")
+    release(template, "2.0.0", {"z.md": PAGE})
+    found = outcome(service)
+    assert MARKER in (found.plain / "app.conf").read_bytes()
+    assert (found.safe / "app.conf").read_text() == "[app]\ntoken=hidden-by-the-team\n"
+    assert found.told.code == 0
+    assert "hidden-by-the-team" not in str(found.told.summary) + copies.git(service, "log", "-1", "--format=%B")
+
+
+# -- What else an update promises --------------------------------------------------------------------------------------
+
+
+OWNERSHIP = """\
+| Class | Files | On update |
+| --- | --- | --- |
+| starter | `README.md`, `notes/` | left alone |
+| derived | `openapi.json` | made again |
+"""
+
+
+def test_starter_and_derived_files_are_left_alone_and_new_examples_offered(tmp_path: Path) -> None:
+    files: Files = {"docs/ownership.md": OWNERSHIP, "README.md": PAGE, "notes/a.md": PAGE, "openapi.json": PAGE}
+    settings = QUESTION + "\n_exclude:\n  - \"{% if _copier_operation == 'update' %}/examples{% endif %}\"\n"
+    template = make_template(tmp_path / "template", {**files, "examples/one.md": PAGE}, settings)
+    service = copies.generate_committed(template, tmp_path / "orders")
+    write(service, {"README.md": EDITED, "notes/a.md": None, "openapi.json": EDITED, "examples/one.md": EDITED})
+    copies.commit(service, "Make it ours")
+    new: Files = {"README.md": MENDED, "notes/a.md": None, "notes/b.md": MENDED, "openapi.json": MENDED}
+    release(template, "2.0.0", {**new, "examples/one.md": None, "standard.md": PAGE})
+    told = safe_update(service)
+    assert told.code == 0
+    assert copies.git(service, "show", "--name-only", "--format=", "HEAD").split() == [
+        copies.ANSWERS_FILE,
+        "standard.md",
+    ]
+    assert told.files["to_make_again"] == ["openapi.json"]
+    assert [offer["path"] for offer in told.files["offered"]] == ["notes/b.md"]
+    command = told.files["offered"][0]["command"].partition(" > ")[0]
+    assert copies.run(*command.split(), cwd=service) == MENDED
+
+
+def test_a_clean_update_is_one_commit_that_says_what_it_did(tmp_path: Path) -> None:
+    template = make_template(tmp_path / "template", {"a.md": PAGE, "b.md": PAGE})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    write(service, {"a.md": EDITED})
+    copies.commit(service, "Edit")
+    before = copies.git(service, "rev-parse", "HEAD").strip()
+    write(template, {"CHANGELOG.md": "# Changelog\n\n## 2.0.0\n\nAn operator sets `PORT`.\n\n## 1.0.0\n\nThe first.\n"})
+    release(template, "2.0.0", {"a.md": MENDED, "b.md": None, "c.md": MENDED})
+    body = tmp_path / "body.md"
+    told = safe_update(service, body=body)
+    assert told.code == 0
+    assert copies.changed(service) == []
+    assert (service / "a.md").read_text() == BOTH
+    assert copies.git(service, "rev-parse", "HEAD^").strip() == before
+    assert copies.git(service, "rev-parse", "HEAD").strip() == told.summary["commit"]
+    message = copies.git(service, "log", "-1", "--format=%B")
+    assert message.startswith("chore: update the template from 1.0.0 to 2.0.0\n")
+    for text in (message, body.read_text()):
+        assert "An operator sets `PORT`." in text
+        assert "The first." not in text
+        assert "a.md" in text
+    assert copies.answers(service)["_commit"] == "v2.0.0"
+
+
+def test_a_second_update_changes_nothing(tmp_path: Path) -> None:
+    template = make_template(tmp_path / "template", {"a.md": PAGE})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    release(template, "2.0.0", {"a.md": MENDED})
+    assert safe_update(service).code == 0
+    before = picture(service)
+    told = safe_update(service)
+    assert (told.code, told.summary["outcome"]) == (0, "up to date")
+    told = safe_update(service, data=["name=orders"])
+    assert (told.code, told.summary["outcome"]) == (0, "up to date")
+    assert picture(service) == before
+
+
+def test_a_changed_answer_is_an_update_like_any_other(tmp_path: Path) -> None:
+    files: Files = {"a.md.jinja": "{{ name }}\n" + PAGE, "{% if name == 'orders' %}only.md{% endif %}": PAGE}
+    template = make_template(tmp_path / "template", files)
+    service = copies.generate_committed(template, tmp_path / "orders")
+    write(service, {"a.md": "orders\n" + EDITED})
+    copies.commit(service, "Edit")
+    told = safe_update(service, data=["name=bills"])
+    assert told.code == 0
+    assert (service / "a.md").read_text() == "bills\n" + EDITED
+    assert not (service / "only.md").exists()
+    assert told.summary["answers"]["changed"] == {"name": ["orders", "bills"]}
+    fresh = copies.generate(template, tmp_path / "fresh", name="bills")
+    assert copies.answers(service) == copies.answers(fresh)
+
+
+def test_answers_are_kept_and_what_is_new_or_other_is_told(tmp_path: Path) -> None:
+    old = QUESTION + "size:\n  type: int\n  default: 1\ncolour:\n  type: str\n  choices: [red, blue]\n  default: red\n"
+    new = old.replace("default: 1", "default: 2").replace("[red, blue]", "[red, green]")
+    template = make_template(tmp_path / "template", {"a.md.jinja": "{{ colour }} {{ size }}\n"}, old)
+    service = copies.generate_committed(template, tmp_path / "orders", colour="blue")
+    release(template, "2.0.0", {}, new + "region:\n  type: str\n  default: eu\n")
+    told = safe_update(service).summary["answers"]
+    assert told["new"] == {"region": "eu"}
+    assert told["no_longer_valid"] == {"colour": ["blue", "red"]}
+    assert told["other_defaults"] == {"size": ["1", "2"]}
+    assert copies.answers(service)["size"] == 1
+
+
+def test_a_team_s_own_file_stays_where_it_is_when_the_template_moves_its_neighbours(tmp_path: Path) -> None:
+    template = make_template(tmp_path / "template", {"a/x.md": PAGE, "a/y.md": page("y")})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    write(service, {"a/own.md": TEAM, "a/x.md": EDITED})
+    copies.commit(service, "Edit")
+    release(template, "2.0.0", {"a/x.md": None, "a/y.md": None, "b/x.md": PAGE, "b/y.md": page("y")})
+    assert safe_update(service).code == 0
+    assert copies.rendered(service) == [copies.ANSWERS_FILE, "a/own.md", "b/x.md", "b/y.md"]
+    assert (service / "b/x.md").read_text() == EDITED
+
+
+def test_a_new_file_goes_along_to_where_the_team_has_moved_its_folder(tmp_path: Path) -> None:
+    template = make_template(tmp_path / "template", {"a/x.md": PAGE, "a/y.md": page("y")})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    copies.git(service, "mv", "a", "b")
+    copies.commit(service, "Move")
+    release(template, "2.0.0", {"a/new.md": page("new")})
+    assert safe_update(service).code == 0
+    assert copies.rendered(service) == [copies.ANSWERS_FILE, "b/new.md", "b/x.md", "b/y.md"]
+
+
+def test_a_service_in_a_folder_of_a_larger_repository(tmp_path: Path) -> None:
+    template = make_template(tmp_path / "template", {"a.md": PAGE})
+    whole = tmp_path / "whole"
+    service = copies.generate(template, whole / "services/orders")
+    write(whole, {"a.md": TEAM, "services/orders/a.md": EDITED})
+    copies.commit(whole, "Begin")
+    release(template, "2.0.0", {"a.md": MENDED, "b.md": PAGE})
+    assert safe_update(service).code == 0
+    assert (service / "a.md").read_text() == BOTH
+    assert (whole / "a.md").read_bytes() == TEAM
+    assert not (whole / "b.md").exists()
+    assert undo(service) == 0
+    assert copies.changed(whole) == []
+
+
+def test_line_ends_and_modes_are_as_the_team_s_attributes_say(tmp_path: Path) -> None:
+    template = make_template(tmp_path / "template", {"a.bat": PAGE, "run.sh": PAGE})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    write(service, {".gitattributes": "*.bat text eol=crlf\n", "a.bat": EDITED.replace("\n", "\r\n")})
+    copies.commit(service, "Edit")
+    (template / "template/run.sh").chmod(0o755)
+    release(template, "2.0.0", {"a.bat": MENDED})
+    assert safe_update(service).code == 0
+    assert (service / "a.bat").read_bytes() == BOTH.replace("\n", "\r\n").encode()
+    assert os.access(service / "run.sh", os.X_OK)
+    assert copies.changed(service) == []
+
+
+def test_check_says_what_would_happen_and_changes_nothing(lived_in: Path) -> None:
+    before = picture(lived_in, objects=True)
+    told = safe_update(lived_in, check=True)
+    assert (told.code, told.conflicts, told.summary["checked"]) == (1, ["both.md"], True)
+    assert picture(lived_in, objects=True) == before
+
+
+def test_several_services_are_updated_each_on_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    template = make_template(tmp_path / "template", {"a.md": PAGE})
+    clean = copies.generate_committed(template, tmp_path / "clean")
+    dirty = copies.generate_committed(template, tmp_path / "dirty")
+    write(dirty, {"a.md": EDITED})
+    release(template, "2.0.0", {"a.md": MENDED})
+    assert update([dirty, clean], yes=True) == 2
+    assert (clean / "a.md").read_text() == MENDED
+    assert (dirty / "a.md").read_text() == EDITED
+    printed = capsys.readouterr()
+    assert "clean: from 1.0.0 to 2.0.0, without a conflict" in printed.out
+    assert "changes that are not committed: a.md" in printed.err
+
+
+def test_a_version_can_be_named(tmp_path: Path) -> None:
+    template = make_template(tmp_path / "template", {"a.md": PAGE})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    release(template, "2.0.0", {"a.md": MENDED})
+    release(template, "3.0.0", {"a.md": EDITED})
+    assert safe_update(service, to="2.0.0").code == 0
+    assert (service / "a.md").read_text() == MENDED
+    assert "is older than 2.0.0" in safe_update(service, to="v1.0.0").summary["reason"]
+    assert "has no version 9.9.9: its newest is v3.0.0" in safe_update(service, to="9.9.9").summary["reason"]
+
+
+# -- Refusals ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lived_in(waiting: Path, tmp_path: Path) -> Path:
+    """A service whose next update changes, moves, adds and removes files, and conflicts in one."""
+    return Path(shutil.copytree(waiting, tmp_path / "orders", symlinks=True))
+
+
+@pytest.fixture(scope="module")
+def waiting(default_gitconfig: GitConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("waiting")
+    names = ("edited.md", "a/moved.md", "removed.md", "both.md", "folder/x.md", "file")
+    old: Files = {name: page(name) for name in names}
+    template = make_template(folder / "template", old)
+    service = copies.generate_committed(template, folder / "orders")
+    both = page("both.md").replace(", line 10\n", f", line 10. {TEAM.decode()}\n")
+    write(service, {name: edited(page(name)) for name in ("edited.md", "a/moved.md")})
+    write(service, {"both.md": both, "own.md": TEAM})
+    copies.commit(service, "Work as a team does")
+    new: Files = {
+        "edited.md": mended(page("edited.md")),
+        "a/moved.md": None,
+        "b/moved.md": mended(page("a/moved.md")),
+        "removed.md": None,
+        "added/new.md": page("new.md"),
+        "both.md": mended(page("both.md")),
+        "folder/x.md": None,
+        "folder": "now a file\n",
+        "file": None,
+        "file/now-a-folder.md": "y\n",
+    }
+    release(template, "2.0.0", new)
+    return service
+
+
+def dirty(service: Path) -> None:
+    write(service, {"edited.md": "x", "untracked.md": "y"})
+
+
+def merging(service: Path) -> None:
+    copies.git(service, "checkout", "--quiet", "-b", "other")
+    write(service, {"own.md": "other"})
+    copies.commit(service, "Other")
+    copies.git(service, "checkout", "--quiet", "-")
+    write(service, {"own.md": "mine"})
+    copies.commit(service, "Mine")
+    subprocess.run(["git", "-C", service, "merge", "other"], check=False, capture_output=True)
+
+
+def without_answers(service: Path) -> None:
+    (service / copies.ANSWERS_FILE).unlink()
+
+
+def answered(service: Path, old: str, new: str) -> None:
+    text = (service / copies.ANSWERS_FILE).read_text()
+    write(service, {copies.ANSWERS_FILE: text.replace(old, new)})
+    copies.commit(service, "Answer otherwise")
+
+
+def without_version(service: Path) -> None:
+    answered(service, "_commit", "commit")
+
+
+def unknown_version(service: Path) -> None:
+    answered(service, "v1.0.0", "v0.0.7")
+
+
+def unreachable(service: Path) -> None:
+    answered(service, str(copies.answers(service)["_src_path"]), str(service.parent / "nowhere"))
+
+
+def shallow(service: Path) -> None:
+    source = Path(copies.answers(service)["_src_path"])
+    copies.git(service, "clone", "--quiet", "--depth=1", f"file://{source}", service.parent / "shallow")
+    answered(service, str(source), str(service.parent / "shallow"))
+
+
+def no_repository(service: Path) -> None:
+    shutil.rmtree(service / ".git")
+
+
+def no_commit(service: Path) -> None:
+    shutil.rmtree(service / ".git")
+    copies.git(service, "init", "--quiet")
+
+
+REFUSALS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "a dirty tree": (dirty, "changes that are not committed: edited.md, untracked.md"),
+    "a running merge": (merging, "A merge is under way"),
+    "no answers file": (without_answers, "is missing: was this service made by a template?"),
+    "no recorded version": (without_version, "does not say which version it has"),
+    "an unknown version": (unknown_version, "does not know v0.0.7"),
+    "an unreachable template": (unreachable, "cannot be read"),
+    "a shallow template": (shallow, "is a shallow clone"),
+    "no repository": (no_repository, "is in no git repository"),
+    "no commit": (no_commit, "has no commit yet"),
+}
+
+
+@pytest.mark.parametrize("reason", REFUSALS)
+def test_an_update_that_cannot_begin_says_why_and_does_nothing(lived_in: Path, reason: str) -> None:
+    prepare, message = REFUSALS[reason]
+    prepare(lived_in)
+    before = sorted(copies.contents(lived_in).items()) if (lived_in / ".git").exists() else None
+    told = safe_update(lived_in)
+    assert told.code == 2
+    assert message in told.summary["reason"]
+    assert before is None or sorted(copies.contents(lived_in).items()) == before
+
+
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [("git version 2.37.1", "This is git version 2.37.1, and an update needs git 2.38"), (None, "git is missing")],
+)
+def test_no_git_or_an_old_one_is_refused(
+    lived_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str | None, message: str
+) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    if version is not None:
+        (tools / "git").write_text(f"#!/bin/sh\necho {version}\n")
+        (tools / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:/nowhere")
+    told = safe_update(lived_in)
+    assert told.code == 2
+    assert message in told.summary["reason"]
+
+
+def test_an_answer_to_no_question_is_refused(lived_in: Path) -> None:
+    assert "The template has no question nmae" in safe_update(lived_in, data=["nmae=bills"]).summary["reason"]
+
+
+def test_a_template_without_a_release_is_refused(tmp_path: Path) -> None:
+    template = make_template(tmp_path / "template", {"a.md": PAGE})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    answered(service, "v1.0.0", copies.git(template, "rev-parse", "HEAD").strip())
+    copies.git(template, "tag", "--delete", "v1.0.0")
+    assert "has no release" in safe_update(service).summary["reason"]
+
+
+# -- Undoing -----------------------------------------------------------------------------------------------------------
+
+
+def picture(service: Path, *, objects: bool = False) -> dict[str, Any]:
+    """All that a team would miss: every file but git's own, the index, the branch, and what is under way."""
+    files = (path for path in service.rglob("*") if ".git" not in path.relative_to(service).parts)
+    own = (
+        name
+        for name in ("MERGE_MSG", "CHERRY_PICK_HEAD", "index.lock", "HEAD.lock")
+        if (service / ".git" / name).exists()
+    )
+    return {
+        "files": {path.relative_to(service): _look(path) for path in files},
+        "index": copies.git(service, "ls-files", "--stage", "-v"),
+        "head": copies.git(service, "rev-parse", "HEAD", "--symbolic-full-name", "HEAD"),
+        "status": copies.changed(service),
+        "own": sorted(own),
+        "objects": sorted((service / ".git/objects").rglob("*")) if objects else None,
+    }
+
+
+def _look(path: Path) -> tuple[str, object]:
+    if path.is_symlink():
+        return "link", path.readlink()
+    return ("folder", None) if path.is_dir() else (oct(path.stat().st_mode & 0o111), path.read_bytes())
+
+
+def test_undo_brings_back_what_was_before_a_clean_update(lived_in: Path) -> None:
+    write(lived_in, {"both.md": page("both.md")})
+    copies.commit(lived_in, "Give in")
+    before = picture(lived_in)
+    assert safe_update(lived_in).code == 0
+    assert picture(lived_in) != before
+    assert undo(lived_in) == 0
+    assert picture(lived_in) == before
+    assert undo(lived_in) == 2
+
+
+def test_undo_brings_back_what_was_before_conflicts(lived_in: Path) -> None:
+    before = picture(lived_in)
+    assert safe_update(lived_in).code == 1
+    assert undo(lived_in) == 0
+    assert picture(lived_in) == before
+
+
+def test_undo_keeps_a_copy_of_a_half_resolved_conflict(lived_in: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = picture(lived_in)
+    assert safe_update(lived_in).code == 1
+    write(lived_in, {"both.md": "half resolved\n"})
+    assert undo(lived_in) == 0
+    kept = capsys.readouterr().out.strip().rpartition(" ")[2]
+    assert Path(kept).read_text() == "half resolved\n"
+    assert picture(lived_in) == before
+
+
+def test_a_resolved_conflict_is_one_commit_and_can_be_undone(lived_in: Path) -> None:
+    before = picture(lived_in)
+    assert safe_update(lived_in).code == 1
+    write(lived_in, {"both.md": "resolved\n"})
+    copies.git(lived_in, "add", "both.md")
+    copies.git(lived_in, "commit", "--no-edit")
+    assert copies.git(lived_in, "log", "-1", "--format=%s").startswith("chore: update the template from 1.0.0 to 2.0.0")
+    assert copies.git(lived_in, "rev-list", "--count", "HEAD").strip() == "3"
+    assert copies.changed(lived_in) == []
+    assert safe_update(lived_in).summary["outcome"] == "up to date"
+    assert undo(lived_in) == 0
+    assert picture(lived_in) == before
+
+
+def test_undo_refuses_to_take_later_work_along(lived_in: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(lived_in, {"both.md": page("both.md")})
+    copies.commit(lived_in, "Give in")
+    assert safe_update(lived_in).code == 0
+    write(lived_in, {"edited.md": "later\n"})
+    assert undo(lived_in) == 2
+    assert "not committed: edited.md" in capsys.readouterr().err
+    copies.commit(lived_in, "Work on")
+    write(lived_in, {"own.md": "later\n"})
+    copies.commit(lived_in, "And on")
+    assert undo(lived_in) == 2
+    assert "git revert" in capsys.readouterr().err
+
+
+# -- Killing it --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """A step that is ready to be carried out on copies of a service, and the states that are whole."""
+
+    service: Path
+    step: transition.Step
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+    def copy(self, folder: Path) -> Path:
+        shutil.rmtree(folder, ignore_errors=True)
+        return Path(shutil.copytree(self.service, folder, symlinks=True))
+
+
+CLEAN, CONFLICTS = "a clean update", "an update with conflicts"
+
+
+@pytest.fixture(params=[CLEAN, CONFLICTS])
+def interrupted(
+    request: pytest.FixtureRequest, lived_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Interrupted:
+    if request.param == CLEAN:
+        write(lived_in, {"both.md": page("both.md")})
+        copies.commit(lived_in, "Give in")
+    steps: list[transition.Step] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(updating, "carry_out", lambda repository, step: steps.append(step))
+        safe_update(lived_in)
+    before = picture(lived_in)
+    finished = Path(shutil.copytree(lived_in, tmp_path / "finished", symlinks=True))
+    carry_out(finished, steps[0])
+    return Interrupted(lived_in, steps[0], before, picture(finished))
+
+
+def is_whole(found: dict[str, Any], before: dict[str, Any], after: dict[str, Any], when: str) -> None:
+    """Fails unless a service is wholly as before or wholly as after."""
+    if found not in (before, after):
+        files = {
+            name for name in found["files"] | before["files"] if found["files"].get(name) != before["files"].get(name)
+        }
+        rest = {key: found[key] for key in before if found[key] != before[key] and key != "files"}
+        pytest.fail(f"{when}: {sorted(files)} are not as before, nor {rest}", pytrace=False)
+
+
+def carry_out(service: Path, step: transition.Step) -> None:
+    repository = find_repository(service)
+    with transition.alone(repository):
+        transition.carry_out(repository, step)
+
+
+def killed_in(service: Path, work: Callable[[], None], at: Callable[[int], None]) -> bool:
+    """Runs the work in a process that `at` may kill, and waits until its guard has ended too; whether it was killed."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        finally:
+            os._exit(0)
+    os.setpgid(child, child)
+    at(child)
+    _, status = os.waitpid(child, 0)
+    wait_for_guard(service)
+    return os.WIFSIGNALED(status)
+
+
+def wait_for_guard(service: Path) -> None:
+    repository = find_repository(service)
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            with transition.alone(repository):
+                return
+        except Exception:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+WRITES = ("os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "subprocess.Popen")
+
+
+def kill_at(number: int) -> None:
+    """Kills this process just before its n-th write, or its n-th start of git, once the journal is written."""
+    seen, process = -1, os.getpid()
+
+    def count(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal seen
+        if seen < 0 and event == "os.rename" and str(arguments[1]).endswith(transition.JOURNAL):
+            seen = 0
+        if seen < 0 or event not in WRITES or os.getpid() != process:
+            return
+        seen += 1
+        if seen == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(count)
+
+
+@pytest.mark.parametrize(
+    ("interrupted", "guarded"), [(CLEAN, True), (CLEAN, False), (CONFLICTS, False)], indirect=["interrupted"]
+)
+def test_killed_before_any_write_it_leaves_the_service_as_it_was(
+    interrupted: Interrupted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, guarded: bool
+) -> None:
+    if not guarded:
+        monkeypatch.setattr(transition, "guarded", lambda take_back: no_guard())
+    kills = 0
+    while True:
+        service = interrupted.copy(tmp_path / "copy")
+
+        def work(service: Path = service, number: int = kills + 1) -> None:
+            kill_at(number)
+            carry_out(service, interrupted.step)
+
+        if not killed_in(service, work, lambda child: None):
+            break
+        kills += 1
+        if not guarded and transition.is_interrupted(find_repository(service)):
+            assert undo(service) == 0
+        is_whole(picture(service), interrupted.before, interrupted.after, f"at write {kills}")
+    assert kills > 25
+    assert picture(service) == interrupted.after
+
+
+class no_guard:  # noqa: N801
+    """A machine that stops as a whole."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+def test_killed_at_random_moments_it_leaves_the_service_as_it_was(interrupted: Interrupted, tmp_path: Path) -> None:
+    began = time.monotonic()
+    carry_out(interrupted.copy(tmp_path / "copy"), interrupted.step)
+    takes = time.monotonic() - began
+    for attempt in range(15):
+        service = interrupted.copy(tmp_path / "copy")
+
+        def at(child: int, moment: float = random.uniform(0, takes)) -> None:
+            time.sleep(moment)
+            os.killpg(child, signal.SIGKILL)
+
+        killed_in(service, lambda service=service: carry_out(service, interrupted.step), at)  # type: ignore[misc]
+        is_whole(picture(service), interrupted.before, interrupted.after, f"at attempt {attempt}")
+
+
+def test_undo_that_is_killed_leaves_one_of_both(lived_in: Path, tmp_path: Path) -> None:
+    before = picture(lived_in)
+    assert safe_update(lived_in).code == 1
+    after = picture(lived_in)
+    for number in (*range(1, 40, 4), 10_000):
+        service = tmp_path / "copy"
+        shutil.rmtree(service, ignore_errors=True)
+        shutil.copytree(lived_in, service, symlinks=True)
+
+        def work(service: Path = service, number: int = number) -> None:
+            kill_at(number)
+            undo(service)
+
+        killed_in(service, work, lambda child: None)
+        is_whole(picture(service), before, after, f"at write {number}")
+    assert picture(service) == before
+
+
+def test_a_file_that_was_edited_after_a_crash_is_kept(
+    interrupted: Interrupted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = interrupted.service
+    monkeypatch.setattr(transition, "guarded", lambda take_back: no_guard())
+    monkeypatch.setattr(transition, "recover", lambda repository: [])
+    monkeypatch.setattr(transition, "_move_branch", stop)
+    monkeypatch.setattr(transition, "_note", stop)
+    with pytest.raises(KeyError):
+        carry_out(service, interrupted.step)
+    monkeypatch.undo()
+    write(service, {"edited.md": "edited after the crash\n"})
+    assert safe_update(service, check=True).code == 2
+    assert undo(service) == 0
+    assert picture(service) == interrupted.before
+    kept = list((service / ".git/twelvefold/rescued").rglob("edited.md"))
+    assert [path.read_text() for path in kept] == ["edited after the crash\n"]
+
+
+def stop(*arguments: object) -> None:
+    raise KeyError("here")
+
+
+# -- The template itself ----------------------------------------------------------------------------------------------
+
+
+def test_a_service_of_release_0_2_0_on_which_a_team_has_worked_takes_what_lies_here(tmp_path: Path) -> None:
+    template = tmp_path / "twelvefold"
+    copies.git(copies.ROOT, "clone", "--quiet", copies.ROOT, template)
+    try:
+        tag_missing(template)
+    except HistoryError as error:
+        pytest.skip(f"not run: {error}")
+    service = tmp_path / "orders"
+    copier.run_copy(str(template), service, {"cache": True}, vcs_ref="v0.2.0", defaults=True, quiet=True)
+    copies.commit(service, "Begin the service")
+    work_on(service)
+    copies.clone_work_tree(template, "999.0.0")
+    before = copies.contents(service)
+    told = safe_update(service)
+    assert told.code == 0, told.summary
+    after = copies.contents(service)
+    for name, line in OWN_LINES.items():
+        assert after[name].endswith(line), name
+    ownership = copies.ownership(service)
+    for name in before:
+        if copies.owner_of(name, ownership) in ("starter", "derived"):
+            assert after[name] == before[name], name
+    assert {"Makefile", "Dockerfile"} & set(told.files["merged"])
+    assert not (service / ".editorconfig").exists()
+    assert not (service / "src/orders/notes/people.py").exists()
+    assert "claims/claim_notes.py" in [offer["path"] for offer in told.files["offered"]]
+    fresh = copies.generate(
+        template,
+        tmp_path / "fresh",
+        **{name: answer for name, answer in copies.answers(service).items() if not name.startswith("_")},
+    )
+    as_fresh = {name for name in copies.rendered(service) if (fresh / name).is_file() and name not in OWN_LINES}
+    for name in as_fresh:
+        if copies.owner_of(name, ownership) == "standard":
+            assert after[name] == (fresh / name).read_text(), name
+    assert safe_update(service).summary["outcome"] == "up to date"
+    assert undo(service) == 0
+    assert copies.contents(service) == before
+
+
+# What a team adds to files of each class.
+OWN_LINES = {
+    "Makefile": "\nseed: ## Fill the database\n\t@true\n",
+    "README.md": "\n## On call\n\nAsk the team.\n",
+    "Dockerfile": "\n# Our own line.\n",
+    "src/orders/settings.py": "\n# Our own line.\n",
+    "src/orders/web/app.py": "\n# Our own line.\n",
+    "src/orders/invoices.py": '"""What a customer owes."""\n',
+    "tests/test_notes.py": "\n# Our own line.\n",
+}
+
+
+def work_on(service: Path) -> None:
+    """Edits files of every class, deletes a standard file and a part of the example, and adds a module."""
+    for name, line in OWN_LINES.items():
+        path = service / name
+        path.write_text((path.read_text() if path.exists() else "") + line)
+    (service / ".editorconfig").unlink()
+    (service / "src/orders/notes/people.py").unlink()
+    copies.commit(service, "Work as a team does")
