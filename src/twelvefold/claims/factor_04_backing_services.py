@@ -228,9 +228,9 @@ def a_cache_is_swapped_by_its_url(deploy: Deploy, observe: Observations) -> None
     for one in suites:
         one.create_and_read()
         one.change()
-    for one in suites:
-        one.delete()
     suite.purge(deploy, suites)
+    for one in suites:
+        one.delete()  # last, since it is looked at while it would still be in the cache
     suite.watch(suites, deploy.thing.stale_seconds)
     for one, before in zip(suites, [suites[-1], *suites], strict=False):
         before.ledger.check(one.web, f"with {one.scheme}, created with {before.scheme}")

@@ -44,8 +44,8 @@ class Suite:
 
     @property
     def seen(self) -> str:
-        """What became of it, in words that are the same for each kind."""
-        ended = [one for one in self.watched if one.right is None]
+        """What became of what was deleted, in words that are the same for each kind."""
+        ended = [one for one in self.watched if one.how == "deleted"]
         told = (f"{one.how}: gone {'at once' if one.wrong <= AT_ONCE_SECONDS else 'with its time'}" for one in ended)
         return ", ".join(told)
 
