@@ -196,6 +196,12 @@ class Process:
         """The last that it wrote."""
         return "\n".join(line for _, line in self.lines[-lines:])
 
+    def waited(self) -> float:
+        """How many seconds it was ready to run, and the machine had no processor for it; 0 where nobody counts that."""
+        with suppress(OSError, ValueError, IndexError):
+            return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[1]) / 1e9
+        return 0.0
+
     def family(self) -> list[int]:
         """The program and all that it has started, and whatever else is in its process group."""
         return sorted({self.pid, *descendants(self.pid), *group(self.pid)} & set(pids()))
