@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -20,6 +21,9 @@ from .claim import Violation, expect
 READY_SECONDS = 20.0
 END_SECONDS = 20.0
 PAUSE_SECONDS = 0.02
+PORTS = range(20_000, 32_000)
+
+_names: list[socket.socket] = []  # of the ports that have been given
 
 
 class Handle(Protocol):
@@ -218,10 +222,23 @@ def eventually(holds: Callable[[], object], expected: str, seconds: float = 10, 
 
 
 def free_port() -> int:
-    """A TCP port on which nobody listens at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port on which nobody listens, until a process of the service does.
+
+    It is none of those that the kernel gives to clients and to whoever asks for any port, and no other experiment gets
+    it: a name in the kernel stands for it, as long as this process lives.
+    """
+    while True:
+        port = random.choice(PORTS)
+        name = socket.socket(socket.AF_UNIX)
+        try:
+            name.bind(f"\0twelvefold-port-{port}")
+            with socket.socket() as probe:
+                probe.bind(("0.0.0.0", port))
+        except OSError:
+            name.close()
+        else:
+            _names.append(name)
+            return port
 
 
 def pids() -> list[int]:

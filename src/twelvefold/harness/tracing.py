@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .claim import NotRun
+from .claim import HarnessError, NotRun, Violation
 from .processes import eventually
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 NETWORK = ("connect", "bind", "listen", "sendto", "sendmsg", "sendmmsg")
 WRITES = ("open", "openat", "creat", "mkdir", "mkdirat", "rename", "renameat", "renameat2", "link", "symlink")
 # -D: the program keeps its PID, and is a child of whoever started it; strace stands beside it.
-OPTIONS = ("-f", "-D", "--seccomp-bpf", "-q", "-yy", "-s", "128", "-e", "signal=none")
+OPTIONS = ("-f", "-D", "--seccomp-bpf", "-q", "-yy", "-s", "128")
 
 LINE = re.compile(r"(?P<task>\d+) +(?:(?P<name>\w+)\(|<\.\.\. \w+ resumed>)(?P<rest>.*)")
 CUT_SHORT = " <unfinished ...>"
@@ -87,7 +87,10 @@ class Trace:
     def wait(self, pid: int) -> None:
         """Waits until the program, which has ended, is recorded to its end."""
         ending = re.compile(rf"^{pid} +\+\+\+ (exited|killed)", re.MULTILINE)
-        eventually(lambda: ending.search(self._text()), "the trace to end", 10)
+        try:
+            eventually(lambda: ending.search(self._text()), "the trace to end", 10)
+        except Violation:
+            raise HarnessError(f"strace did not record the end of process {pid}") from None
 
     def calls(self) -> list[Call]:
         """All calls so far, with those in one piece that others have interrupted."""
