@@ -130,8 +130,9 @@ def a_clone_alone_builds_and_boots(workspace: Workspace, deploy: Deploy, observe
             expect(process_.wait(60) == 0, "release to exit 0", process_.tail())
         else:
             deploy.wait_until_ready(process_)
-            process_.stop()
-        foreign = siblings.foreign_code(trace, workspace)
+            process_.end(5)
+        trace.wait(process_.pid)
+        foreign = siblings.foreign_code(trace, workspace, deploy.folder)
         expect(not foreign, f"{process_.type} to load only code that came with the clone", foreign)
     observe.note(f"{', '.join(process_.type for process_, _ in started)} boot from a clone and its packages alone")
 

@@ -112,7 +112,9 @@ def no_foreign_program_is_executed(workspace: Workspace, deploy: Deploy, observe
         raise NotRun("which programs are executed is traced only in processes of this machine: run it without IMAGE")
     nothing = tmp_path / "nothing"
     nothing.mkdir()
-    path = f"{nothing}:{workspace.environment / 'bin'}"
+    runtime = programs.runtime(workspace, tmp_path / "runtime")
+    path = f"{nothing}:{workspace.environment / 'bin'}:{runtime}"
+    allowed = programs.Allowed(workspace, runtime)
     traces: list[tuple[Process, Trace]] = []
 
     def launch(command: str, **variables: str) -> Process:
@@ -131,10 +133,10 @@ def no_foreign_program_is_executed(workspace: Workspace, deploy: Deploy, observe
     for process in ended:
         expect(process.wait(60) == 0, f"`{process.type}` to work without the system's programs", process.tail())
     for process in running:
-        process.stop()
+        process.end(5)
     for process, trace in traces:
         trace.wait(process.pid)
-        foreign = programs.foreign(trace, workspace, nothing)
+        foreign = programs.foreign(trace, allowed, nothing)
         expect(not foreign, f"{process.type} to execute no foreign program", "; ".join(foreign))
     observe.measure(f"foreign programs in {len(traces)} commands", 0, "==", 0)
 
@@ -165,7 +167,7 @@ def _expect_no_program_in_files(workspace: Workspace) -> None:
     expect(not found, "code that starts no other program", "; ".join(found))
     if workspace.installed == "none":
         return
-    allowed = programs.Allowed(workspace, "")
+    allowed = programs.Allowed(workspace)
     for where, words in programs.health_checks(workspace).items():
         others = [word for word in words if not allowed.name(Path(word).name)]
         expect(not others, f"{where} to use the service's own programs", ", ".join(others))

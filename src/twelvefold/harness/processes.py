@@ -189,6 +189,14 @@ class Process:
         self.signal(signal.SIGTERM)
         return self.wait(seconds)
 
+    def end(self, seconds: float = END_SECONDS) -> None:
+        """Tells it to stop, and kills the program, alone, when it does not: a program that watches it writes on."""
+        with suppress(Violation):
+            self.stop(seconds)
+        if self.alive:
+            self.signal(signal.SIGKILL)
+            self.wait()
+
     def kill(self) -> None:
         """Kills it and all that it has started."""
         self._driver.kill(self._handle)

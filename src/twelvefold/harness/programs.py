@@ -6,6 +6,7 @@ import ast
 import os
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,34 +42,49 @@ WRAPPERS = {
     "pdfkit",
     "ffmpeg",
 }
+SHELLS = {"sh", "bash", "dash", "ash", "zsh", "env"}
 SHELL_WORDS = {"exit", "true", "false", "test", "[", "exec", "set", "cd", "echo", ":", "!", "if", "then", "fi", "else"}
 
 
 class Allowed:
-    """What a process may execute: the programs that came with the environment, and its own."""
+    """What a process may execute: the programs that came with the environment, and the service's runtime."""
 
-    def __init__(self, workspace: Workspace, own: str) -> None:
-        self._folder = workspace.environment / "bin"
-        interpreters = [program.resolve() for program in self._folder.glob("python*")]
-        self._paths = {str(one) for one in interpreters} | {own}
-        self._names = {Path(own).name, *(one.name for one in interpreters)}
+    def __init__(self, workspace: Workspace, runtime: Path | None = None) -> None:
+        self._folders = [workspace.environment / "bin", *([runtime] if runtime else [])]
+        own = [program.resolve() for folder in self._folders for program in folder.glob("*") if program.is_symlink()]
+        self._paths = {str(one) for one in own}
+        self._names = {one.name for one in own}
 
     def path(self, path: str) -> bool:
         """Whether this file may be executed."""
         place = Path(path)
-        here = place.parent == self._folder and place.exists()
+        here = place.parent in self._folders and place.exists()
         return here or path in self._paths or os.path.realpath(path) in self._paths
 
     def name(self, name: str) -> bool:
         """Whether a program of this name may be looked for."""
-        return name in self._names or (self._folder / name).exists() or name.startswith("py")
+        here = any((folder / name).exists() for folder in self._folders)
+        return here or name in self._names or name.startswith("py")
 
 
-def foreign(trace: Trace, workspace: Workspace, nothing: Path) -> list[str]:
+def runtime(workspace: Workspace, folder: Path) -> Path:
+    """A folder with the programs by whose names processes are started, where no environment has brought them.
+
+    A shell is never among them: what it starts is anything.
+    """
+    folder.mkdir()
+    for process in workspace.contract.processes:
+        name = shlex.split(workspace.contract.processes[process])[0]
+        program = shutil.which(name, path=workspace.search_path) or shutil.which(name)
+        own = (workspace.environment / "bin" / name).exists()
+        if program and not own and "/" not in name and name not in SHELLS and not (folder / name).exists():
+            (folder / name).symlink_to(program)
+    return folder
+
+
+def foreign(trace: Trace, allowed: Allowed, nothing: Path) -> list[str]:
     """The programs of others that were executed, or looked for in the empty folder that is first on the PATH."""
     calls = trace.calls()
-    first = next((_path(call) for call in calls if call.name.startswith("execve") and not call.failed), "")
-    allowed = Allowed(workspace, first)
     found: dict[str, None] = {}
     for call in calls:
         path = _path(call)

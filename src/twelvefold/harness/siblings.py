@@ -163,10 +163,13 @@ def looked_at(trace: Trace, clone: Path) -> list[str]:
     return sorted(path for path in found if path != str(clone) and not path.startswith(f"{clone}/"))
 
 
-def foreign_code(trace: Trace, workspace: Workspace) -> list[str]:
-    """The code that a process has opened, and that came neither with the service nor with its packages or system."""
+def foreign_code(trace: Trace, workspace: Workspace, folder: Path) -> list[str]:
+    """The code that a process has opened, and that came neither with the service nor with its packages or system.
+
+    `folder` is the deploy's, below which each process has a copy of a service that is no package.
+    """
     interpreters = (program.resolve().parents[1] for program in (workspace.environment / "bin").glob("python*"))
-    own = [str(root) for root in (workspace.environment, workspace.source, *interpreters)]
+    own = [str(root) for root in (workspace.environment, workspace.source, folder, *interpreters)]
     found = {
         path
         for path in _paths(trace, workspace.source, failed=False)

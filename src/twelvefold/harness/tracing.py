@@ -37,6 +37,7 @@ FAMILY = re.compile(r"sa_family=(\w+)")
 NO_CONTACT = {"AF_UNSPEC", "AF_NETLINK"}  # the end of an association, and the kernel itself
 # The C library asks there for a name or a user before it looks into the files.
 OF_THE_LIBRARY = ("/var/run/nscd/", "/run/nscd/", "/run/systemd/")
+END_SECONDS = 40.0  # how far strace may be behind on a busy machine
 NAMES = 53  # the port of name servers
 LISTENING = re.compile(r"<TCP(?:v6)?:\[.*?:(\d+)\]>")
 PROBE = r"<UDP(?:v6)?:"
@@ -88,7 +89,7 @@ class Trace:
         """Waits until the program, which has ended, is recorded to its end."""
         ending = re.compile(rf"^{pid} +\+\+\+ (exited|killed)", re.MULTILINE)
         try:
-            eventually(lambda: ending.search(self._text()), "the trace to end", 10)
+            eventually(lambda: ending.search(self._text()), "the trace to end", END_SECONDS)
         except Violation:
             raise HarnessError(f"strace did not record the end of process {pid}") from None
 
