@@ -27,7 +27,8 @@ SLOW_SECONDS = 5.0  # what still counts as an answer while the cache is away
     seconds=12,
 )
 def a_database_is_swapped_by_its_url(deploy: Deploy, deploys: Deploys, observe: Observations) -> None:
-    table, jobs, clock = need(deploy.thing.table, "[thing] table"), deploy.contract.jobs, deploy.contract.clock
+    source, jobs, clock = deploy.db, deploy.contract.jobs, deploy.contract.clock
+    table = need(deploy.thing.table, "[thing] table")
     original = Attached(deploy)
     original.release()
     original.start_all()
@@ -64,7 +65,7 @@ def a_database_is_swapped_by_its_url(deploy: Deploy, deploys: Deploys, observe: 
     copy.end_all()
     seen = deploys.sessions(deploy) - sessions + original.connections - connections
     observe.measure("connections to the original", seen, "==", 0)
-    observe.expect(not deploy.db.holding(table, third.marker), "new data in the copy only")
+    observe.expect(not source.holding(table, third.marker), "new data in the copy only")
 
 
 @claim(

@@ -115,8 +115,8 @@ def nothing_is_kept_in_local_files(deploy: Deploy, observe: Observations) -> Non
     seconds=10,
 )
 def no_process_remembers_what_has_changed(deploy: Deploy, observe: Observations) -> None:
+    _, table = deploy.db, need(deploy.thing.table, "[thing] table")
     need(deploy.thing.change, "[thing] change")
-    table = need(deploy.thing.table, "[thing] table")
     bare = deploy.start(deploy.web.process, ready=False)
     cached = memory.start_with_cache(deploy)
     outage.wait_until_ready(deploy, [bare, *cached])
