@@ -83,7 +83,8 @@ def all_sabotages() -> list[Sabotage]:
 def verdicts(service: Path, claims: Iterable[str], evidence: Path) -> dict[str, dict[str, object]]:
     """What the experiments say of a service: for each claim its verdict, reason and so on."""
     command = [sys.executable, "-m", "twelvefold", "prove", str(service), "--claim", ",".join(claims)]
-    environment = {**os.environ, "PYTHONPATH": str(copies.ROOT / "src")}
+    stock = Path(tempfile.gettempdir(), f"twelvefold-stock-{os.getpid()}")  # TestSession removes it
+    environment = {**os.environ, "PYTHONPATH": str(copies.ROOT / "src"), "TWELVEFOLD_STOCK": str(stock)}
     done = subprocess.run(
         [*command, "--evidence", str(evidence)],
         env=environment,

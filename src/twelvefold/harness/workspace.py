@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from . import contract
+from . import contract, stock
 from .contract import Contract
 
 VARIABLE = "TWELVEFOLD_WORKSPACE"  # how the processes of one run find its workspace
@@ -231,6 +231,8 @@ def _uv_sync(project: Path, source: Path, environment: Path, compiled: bool) -> 
         given = {"UV_PROJECT_ENVIRONMENT": str(environment), "UV_COMPILE_BYTECODE": str(int(compiled))}
         if how == "configured":
             given |= placeholders(contract.load(source))
+        if compiled:
+            stock.take(source, environment)
         try:
             _run(words, folder, given)
         except PreparationError as error:
@@ -238,6 +240,8 @@ def _uv_sync(project: Path, source: Path, environment: Path, compiled: bool) -> 
             shutil.rmtree(environment, ignore_errors=True)
         else:
             git(source, "checkout", "--quiet", "--", ".")  # an unlocked sync writes a lock
+            if compiled and how == "locked":
+                stock.keep(source, environment)
             return how, trouble
     raise PreparationError(trouble)
 
