@@ -83,8 +83,7 @@ def all_sabotages() -> list[Sabotage]:
 def verdicts(service: Path, claims: Iterable[str], evidence: Path) -> dict[str, dict[str, object]]:
     """What the experiments say of a service: for each claim its verdict, reason and so on."""
     command = [sys.executable, "-m", "twelvefold", "prove", str(service), "--claim", ",".join(claims)]
-    stock = Path(tempfile.gettempdir(), f"twelvefold-stock-{os.getpid()}")  # TestSession removes it
-    environment = {**os.environ, "PYTHONPATH": str(copies.ROOT / "src"), "TWELVEFOLD_STOCK": str(stock)}
+    environment = {**os.environ, "PYTHONPATH": str(copies.ROOT / "src")}
     done = subprocess.run(
         [*command, "--evidence", str(evidence)],
         env=environment,

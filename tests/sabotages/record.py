@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from twelvefold.harness.stock import VARIABLE as STOCK
 from twelvefold.prove import suite_hash
 from twelvefold.results import FACTORS
 from twelvefold.sabotages import FILE as COUNTS
@@ -111,10 +113,12 @@ def _row(sabotage: Sabotage, record: Record) -> str:
 @contextmanager
 def baseline(service: Path | None, *, cache: bool = True) -> Iterator[Path]:
     """A healthy service, by default with all that can be sabotaged: a cache too."""
-    if service:
-        yield service.resolve()
-        return
     with TemporaryDirectory(prefix="baseline-") as folder:
+        # All sabotaged services have the same packages.
+        os.environ[STOCK] = str(Path(folder, "stock"))
+        if service:
+            yield service.resolve()
+            return
         template = copies.clone_work_tree(Path(folder, "twelvefold"))
         made = copies.generate_committed(template, Path(folder, "orders"), cache=cache, python=copies.default_python())
         copies.make(made, "setup")
