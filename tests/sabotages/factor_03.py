@@ -9,6 +9,14 @@ ROUTES = "src/orders/notes/routes.py"
 LEVEL = "    logs.configure(process, style=loaded.log_format, level=loaded.log_level)\n"
 DATABASE = '    database_url: PostgresUrl = Field(description="The database'
 POOL = "    database_pool_size: Annotated[int"
+POOL_LISTED = "# The most connections that one process holds to the database.\n"
+
+
+def setting(name: str, field: str) -> tuple[Edit, Edit]:
+    """One setting more, and listed."""
+    listed = f"# One more.\n# {name.upper()}=\n\n{POOL_LISTED}"
+    return Edit(SETTINGS, POOL, f"    {name}: {field}\n{POOL}"), Edit(".env.example", POOL_LISTED, listed)
+
 
 SABOTAGES = [
     Sabotage(
@@ -177,11 +185,7 @@ SABOTAGES = [
         "III.4",
         "production hides the documentation",
         (
-            Edit(
-                SETTINGS,
-                POOL,
-                f'    app_env: str = Field("development", description="Where it runs.")\n{POOL}',
-            ),
+            *setting("app_env", 'str = Field("development", description="Where it runs.")'),
             Edit(
                 "src/orders/web/app.py",
                 'docs_url="/docs" if settings.feature_api_docs else None,',
@@ -194,11 +198,7 @@ SABOTAGES = [
         "III.4",
         "a stage chooses how much is logged",
         (
-            Edit(
-                SETTINGS,
-                POOL,
-                f'    stage: str = Field("", description="Where it runs.")\n{POOL}',
-            ),
+            *setting("stage", 'str = Field("", description="Where it runs.")'),
             Edit(
                 MAIN, LEVEL, LEVEL.replace("level=loaded.log_level", "level=LEVELS.get(loaded.stage, loaded.log_level)")
             ),
@@ -210,11 +210,7 @@ SABOTAGES = [
         "III.4",
         "WEB_CONCURRENCY makes more processes",
         (
-            Edit(
-                SETTINGS,
-                POOL,
-                f'    web_concurrency: int = Field(1, description="How many processes.")\n{POOL}',
-            ),
+            *setting("web_concurrency", 'int = Field(1, description="How many processes.")'),
             Edit(SERVER, "import gc\n", "import gc\nimport os\n"),
             Edit(
                 SERVER,

@@ -24,6 +24,7 @@ SABOTAGES = [
             ),
         ),
         neighbours=("XI.3", "VII.1"),
+        also=("V.3", "VI.2"),
     ),
     Sabotage(
         "XI.1",
@@ -49,7 +50,7 @@ SABOTAGES = [
             ),
         ),
         neighbours=("XI.3", "VIII.1"),
-        also=("VI.2",),
+        also=("V.3", "VI.2"),
     ),
     Sabotage(
         "XI.2",
@@ -92,7 +93,7 @@ SABOTAGES = [
                 "            return len(line)\n\n"
                 "    def now_and_then() -> None:\n"
                 "        while True:\n"
-                "            threading.Event().wait(0.7)\n"
+                "            threading.Event().wait(0.9)\n"
                 "            while lines:\n"
                 "                direct.write(lines.pop(0))\n\n"
                 "    structlog.configure(logger_factory=structlog.BytesLoggerFactory(Later()))\n"

@@ -120,10 +120,10 @@ def portrait_of_web(deploy: Deploy, variables: Mapping[str, Any]) -> Portrait:
 def show(portrait: Portrait, deploy: Deploy, web: Process) -> None:
     """Adds all that web shows of itself."""
     portrait.add_answers(deploy, web, ordinary(deploy, web))
-    portrait.add_answers(deploy, web, faulty(deploy, web))
+    portrait.add_count(web)
     if deploy.contract.thing and deploy.contract.thing.table and deploy.database:
         portrait.add_answers(deploy, web, failing(deploy, web))
-    portrait.add_count(web)
+    portrait.add_answers(deploy, web, faulty(deploy, web))
     portrait.add_log(web)
 
 
@@ -151,12 +151,12 @@ def expect_unchanged(
 )
 def a_bad_configuration_ends_at_once(deploy: Deploy, observe: Observations) -> None:
     contract = deploy.contract
-    if not contract.config.required:
-        raise NotRun("factors.toml has no [config] required")
+    if not contract.config.required and not contract.config.malformed:
+        raise NotRun("factors.toml has no [config] required, and no malformed")
     took = []
     for process in contract.processes:
         took += [ends_at_once(deploy, process, process, trial) for trial in trials(deploy, process)]
-    if contract.admin and contract.admin.succeeds:
+    if contract.admin and contract.admin.succeeds and contract.config.required:
         trial = next(trials(deploy, ""))
         took.append(ends_at_once(deploy, contract.admin.succeeds, "a one-off", trial))
     observe.measure("slowest end", max(took), "<", END_SECONDS, "s")
@@ -195,7 +195,8 @@ def open_ports(process: Process) -> set[str]:
         folders = [Path(f"/proc/{pid}/fd") for pid in family]
         links = [os.readlink(link) for folder in folders for link in folder.iterdir()]
         if any(link.startswith("socket:") for link in links):  # which costs less to know than the rest
-            return {str(one) for one in sockets.listeners(family) if one.protocol == "tcp"}
+            found = sockets.listeners(family)
+            return {f"{one.address} port {one.port}" for one in found if one.protocol == "tcp"}
     return set()
 
 
@@ -310,16 +311,18 @@ def everything_goes_wrong(deploy: Deploy, planted: Planted, look: Callable[[str,
     """Runs every process type through work, mistakes and outages, and has every answer looked at."""
     web = deploy.start(deploy.web.process) if deploy.contract.web else None
     if web and has_worker(deploy):
-        worker_whose_job_fails(deploy, web)
+        with suppress(Violation):  # whether it tells of that is another claim's affair
+            worker_whose_job_fails(deploy, web)
     started = [process.type for process in deploy.processes]
     others = [deploy.start(name, ready=False) for name in deploy.contract.long_running if name not in started]
     for process in others:
         deploy.wait_until_ready(process)
     for command in one_offs(deploy):
         deploy.run(command)
-    exchanges = [*ordinary(deploy, web), *faulty(deploy, web), *curious(deploy, web)] if web else []
+    exchanges = [*ordinary(deploy, web), *curious(deploy, web)] if web else []
     if web and deploy.database and deploy.contract.thing:
         exchanges += [*(failing(deploy, web) if deploy.thing.table else []), *without_database(deploy, web, planted)]
+    exchanges += faulty(deploy, web) if web else []
     for exchange in exchanges:
         if exchange.response:
             look(f"{exchange.response.headers}\n{exchange.response.text}", f"the answer to {exchange.request}")
@@ -472,8 +475,8 @@ def portrait_of_long_running(deploy: Deploy, variables: Mapping[str, Any]) -> Po
     portrait = portrait_of_web(deploy, variables)
     for process in others:
         deploy.wait_until_ready(process)
-    if has_worker(deploy):
-        web = next(process for process in deploy.processes if process.type == web_type)
+    web = next(process for process in deploy.processes if process.type == web_type)
+    if has_worker(deploy) and web.alive:
         made = deploy.create(web)
         eventually(lambda: deploy.done(made), "a job to be done", JOB_SECONDS)
     for process in others:

@@ -86,9 +86,10 @@ def trials(deploy: Deploy, process: str) -> Iterator[Trial]:
         optional = {name: value for name, value in optional.items() if name not in _of_web(web)}
     secret = secrets_of(deploy)
 
-    yield Trial("nothing that is required", dict.fromkeys(required), required)
-    empty: dict[str, str | None] = dict.fromkeys(required, "")
-    yield Trial("empty and malformed variables", {**empty, **optional}, required | set(optional))
+    if required:
+        yield Trial("nothing that is required", dict.fromkeys(required), required)
+        empty: dict[str, str | None] = dict.fromkeys(required, "")
+        yield Trial("empty and malformed variables", {**empty, **optional}, required | set(optional))
     wrong, told = {}, []
     for name in required & set(config.malformed):
         hidden = canary()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +14,8 @@ TIMES = "timestamp time ts @timestamp asctime datetime date t eventTime".split()
 LEVELS = "level severity levelname lvl log.level level_name loglevel".split()
 MESSAGES = "event message msg text body".split()
 BAD_NEWS = "warning warn error err critical fatal panic alert emergency 40 50 60".split()
+BAD_WORDS = re.compile(r"\b(?:WARN(?:ING)?|ERROR|CRITICAL|FATAL|Traceback|\w*(?:Error|Exception)\b)|failed")
+A_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z| ?[+-]\d\d:?\d\d)?")
 A_DAY = 86_400  # a time without a zone may be anybody's
 
 
@@ -32,12 +35,26 @@ def problem_of(line: str) -> str:
 
 
 def is_bad_news(line: str) -> bool:
-    """Whether the line is an event of a warning or something worse."""
+    """Whether the line tells of a warning or something worse, in whatever form."""
     try:
         event = json.loads(line)
     except ValueError:
-        return False
-    return isinstance(event, Mapping) and str(_first(event, LEVELS)).lower() in BAD_NEWS
+        event = None
+    if isinstance(event, Mapping):
+        return str(_first(event, LEVELS)).lower() in BAD_NEWS
+    return bool(BAD_WORDS.search(line))
+
+
+def times_in(line: str) -> list[float]:
+    """The times that a line tells, as seconds since 1970; one without a zone counts as UTC."""
+    found = []
+    for text in A_TIME.findall(line):
+        try:
+            seen = datetime.fromisoformat(re.sub(r" (?=[+-]\d)", "", text).replace(",", "."))
+        except ValueError:
+            continue
+        found.append((seen if seen.tzinfo else seen.replace(tzinfo=UTC)).timestamp())
+    return found
 
 
 def problems(processes: Iterable[Process]) -> list[str]:

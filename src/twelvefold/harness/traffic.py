@@ -176,8 +176,12 @@ def _renamed(deploy: Deploy, table: str, other: str) -> Iterator[None]:
         try:
             yield
         finally:
-            with suppress(psycopg.errors.DuplicateTable):
-                connection.execute(rename.format(moved, sql.Identifier(table.split(".")[-1])))
+            back_again = rename.format(moved, sql.Identifier(table.split(".")[-1]))
+            try:
+                connection.execute(back_again)
+            except psycopg.errors.DuplicateTable:  # the service has made a new one
+                connection.execute(sql.SQL("DROP TABLE {} CASCADE").format(there))
+                connection.execute(back_again)
 
 
 def _send(web: Process, data: bytes) -> None:

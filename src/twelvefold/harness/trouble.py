@@ -93,7 +93,7 @@ def worker_whose_job_fails(deploy: Deploy, web: Process) -> Process:
 
 def tells_of_it(process: Process, before: int) -> bool:
     """Whether the process has told of a failure since it had written so many lines."""
-    return any(events.is_bad_news(line) or "does not exist" in line for _, line in process.lines[before:])
+    return any(events.is_bad_news(line) for _, line in process.lines[before:])
 
 
 def release_that_fails(deploy: Deploy) -> Process:
