@@ -342,7 +342,11 @@ def without_database(deploy: Deploy, web: Process, planted: Planted) -> list[Exc
         planted.role.end_sessions()
         found += [*crying(deploy, web, once=True), *(ask(web, "GET", path) for path in known)]
     deploy.proxied("postgres").cut()
-    return [*found, *crying(deploy, web, once=True), *(ask(web, "GET", path) for path in known)]
+    found += [*crying(deploy, web, once=True), *(ask(web, "GET", path) for path in known)]
+    deploy.proxied("postgres").restore()
+    if planted.role and (resource := deploy.contract.resource("postgres")):
+        planted.role.set_password(planted.secrets[resource.url])
+    return found
 
 
 def quiet_commands(deploy: Deploy) -> list[str]:
