@@ -1050,3 +1050,49 @@ def work_on(service: Path) -> None:
     (service / ".editorconfig").unlink()
     (service / "src/orders/notes/people.py").unlink()
     copies.commit(service, "Work as a team does")
+
+
+@pytest.fixture
+def generated(copier_template: Path, tmp_path: Path) -> Path:
+    """A service of the template as it lies here."""
+    return copies.generate_committed(copier_template, tmp_path / "orders", python=copies.default_python())
+
+
+def test_the_newest_release_does_the_update_once_its_source_is_trusted(
+    lived_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = Path(copies.answers(lived_in)["_src_path"])
+    commit = copies.git(template, "rev-parse", "v2.0.0^{commit}").strip()
+    uv = tmp_path / "uv"
+    uv.write_text('#!/bin/sh\necho "$@"\n')
+    uv.chmod(0o755)
+    for name, value in {"UV": uv, "XDG_CONFIG_HOME": tmp_path, "PYTHONPATH": copies.ROOT / "src"}.items():
+        monkeypatch.setenv(name, str(value))
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "twelvefold", "update", "--as-released", str(lived_in), *arguments]
+        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+
+    refused = run()
+    assert refused.returncode == 2
+    assert f"v2.0.0, commit {commit[:12]} of {template}\n" in refused.stderr
+    assert "--yes trusts it" in refused.stderr
+    asked = f"tool run --quiet --from git+{template.as_uri()}@{commit} twelvefold update {lived_in}"
+    assert run("--yes").stdout == f"{asked} --yes\n"
+    write(tmp_path, {"twelvefold/trusted": f"{template}\n"})
+    assert run("--check").stdout == f"{asked} --check\n"
+    answered(lived_in, "v1.0.0", "v2.0.0")
+    assert "is up to date with version 2.0.0" in run().stdout
+
+
+def test_make_update_takes_the_command_from_where_it_is_told(generated: Path) -> None:
+    copies.make(generated, "setup")
+    copies.commit(generated, "Lock the packages")
+    told = copies.make(generated, "update", 'ARGS=-d "description=Keeps orders."', env={"TWELVEFOLD": str(copies.ROOT)})
+    assert "Changed answers:\n  description: Keeps notes. -> Keeps orders." in told
+    assert copies.changed(generated) == []
+    assert copies.answers(generated)["description"] == "Keeps orders."
+    copies.make(generated, "update", "UNDO=1", env={"TWELVEFOLD": str(copies.ROOT)})
+    assert copies.answers(generated)["description"] == "Keeps notes."
+    planned = copies.run("make", "--dry-run", "update", "CHECK=1", "TO=0.3.0", cwd=generated)
+    assert 'twelvefold update --check --to "0.3.0" --as-released' in " ".join(planned.replace("\\\n", " ").split())

@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     update.add_argument("--yes", action="store_true", help="ask nothing, and trust the template's code")
     update.add_argument("--json", action="store_true", help="say what happened as JSON")
     update.add_argument("--body", type=Path, metavar="FILE", help="write what happened as the text of a pull request")
+    update.add_argument("--as-released", action="store_true", help="let the template's newest release do it")
 
     undo = commands.add_parser("undo", help="take the last update of a service back")
     undo.set_defaults(run=_undo)
@@ -84,8 +85,10 @@ def _eject(arguments: argparse.Namespace) -> int:
 
 
 def _update(arguments: argparse.Namespace) -> int:
-    from .update.command import update
+    from .update.command import let_the_newest_release_do_it, update
 
+    if arguments.as_released and (refused := let_the_newest_release_do_it(arguments.project[0], arguments.yes)):
+        return refused
     return update(
         arguments.project,
         to=arguments.to,

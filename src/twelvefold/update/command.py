@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from .git import GitError, Refusal
+from .newest import become_newest
 from .options import Options
 from .service import find_repository
 from .summary import REFUSED, Summary, as_data, as_pull_request, as_text
@@ -44,6 +45,16 @@ def update(
     if body is not None:
         body.write_text("\n".join(as_pull_request(summary) for summary in summaries), "utf-8")
     return max(summary.exit_code for summary in summaries)
+
+
+def let_the_newest_release_do_it(path: Path, yes: bool) -> int:
+    """Becomes the newest release's command, with the same arguments; else returns 0, or 2 when that is refused."""
+    try:
+        become_newest(find_repository(path), sys.argv[1:], yes=yes)
+    except (Refusal, GitError, OSError) as error:
+        sys.stderr.write(f"{path}: nothing was done. {error}\n")
+        return 2
+    return 0
 
 
 def undo(path: Path) -> int:

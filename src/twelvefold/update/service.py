@@ -85,7 +85,7 @@ def open_service(repository: Repository) -> Service:
     if not succeeds(repository.top, "rev-parse", "--verify", "--quiet", "HEAD"):
         raise Refusal(f"{repository.folder} has no commit yet: commit it first, so that nothing can be lost.")
     _refuse_what_is_under_way(repository)
-    answers = _answers(repository)
+    answers = read_answers(repository)
     _refuse_changes(repository)
     return Service(repository, repository.head, answers)
 
@@ -96,8 +96,8 @@ def _refuse_what_is_under_way(repository: Repository) -> None:
             raise Refusal(f"{what.capitalize()} is under way in {repository.top}: end it first ({remedy}).")
 
 
-def _answers(repository: Repository) -> dict[str, Any]:
-    """What the service recorded, with the template's address and version."""
+def read_answers(repository: Repository) -> dict[str, Any]:
+    """What the service recorded, with the template's address and version. Raises Refusal when that is not there."""
     path = repository.folder / ANSWERS_FILE
     try:
         answers = yaml.safe_load(path.read_text("utf-8"))

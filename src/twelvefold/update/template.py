@@ -60,6 +60,22 @@ def address(source: str) -> str:
     return f"{url}.git" if web else url
 
 
+def released(source: str) -> Version | None:
+    """The newest release that a template shows, whose history is not looked at. Raises Refusal."""
+    url = address(source)
+    local = Path(url).expanduser()
+    try:
+        lines = say(Path(), "ls-remote", "--tags", "--", str(local.absolute() if local.is_dir() else url)).splitlines()
+    except GitError as error:
+        raise Refusal(f"The template at {source} cannot be read: {_last_line(error)}") from error
+    # A tag with a message is listed twice; the second line, with ^{}, has its commit.
+    commits = {
+        name.removesuffix("^{}"): commit for commit, _, name in (line.partition("\trefs/tags/") for line in lines)
+    }
+    versions = [Version(commit, name) for name, commit in commits.items() if RELEASE.fullmatch(name)]
+    return max(versions, key=lambda version: version.numbers or (0, 0, 0), default=None)
+
+
 def open_template(source: str, scratch: Path) -> Template:
     """The template with its whole history: itself where it is a folder, else a clone. Raises Refusal."""
     url = address(source)
