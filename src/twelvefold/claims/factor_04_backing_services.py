@@ -72,7 +72,7 @@ def a_database_is_swapped_by_its_url(deploy: Deploy, deploys: Deploys, observe: 
     "IV.2",
     "Only declared resources are contacted",
     threshold="0 other addresses, also in errors, jobs and one-offs",
-    seconds=15,
+    seconds=20,
 )
 def only_declared_resources_are_contacted(deploy: Deploy, observe: Observations) -> None:
     usage = Usage(deploy)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 from . import http
 from .claim import expect
@@ -101,6 +102,8 @@ def expect_each_worker_to_work(ledger: Ledger, web: Process, early: Sequence[Pro
     jobs = ledger.deploy.contract.jobs
     if jobs is None or jobs.process == web.type or jobs.process not in ledger.deploy.contract.processes:
         return
+    for made in ledger.there:
+        eventually(partial(ledger.deploy.done, made), "every job to be done after the outage", END_SECONDS)
     first, second = (next(one for one in them if one.type == jobs.process) for them in (early, late))
     second.signal(signal.SIGSTOP)
     _expect_a_job(ledger, web, "the worker that went through the outage")
