@@ -1,9 +1,10 @@
 """Plants all sabotages, keeps what became of each, and writes the page that shows it.
 
-    python -m tests.sabotages.record [--full] [--shard 1/4] [--at-once 3] [--service PATH] [WORD ...]
+    python -m tests.sabotages.record [--full | --alone] [--shard 1/4] [--at-once 3] [--service PATH] [WORD ...]
 
 What is kept for the sabotage and the suite as they are is not tried again: an interrupted run goes on where it was.
-`--full` asks every claim, not only the one that is meant and its neighbours. Words select sabotages by their name.
+`--full` asks every claim, `--alone` only the one that is meant, and otherwise its neighbours are asked too. Words select
+sabotages by their name.
 """
 
 from __future__ import annotations
@@ -40,9 +41,12 @@ process type or resource, or all claims. *Red too* are claims that it breaks rig
 Record = dict[str, dict[str, Any]]
 
 
-def key(sabotage: Sabotage, *, full: bool) -> str:
+ALONE, NEIGHBOURS, ALL = range(3)
+
+
+def key(sabotage: Sabotage, asked: int) -> str:
     """Changes with the sabotage, with the suite, and with which claims are asked."""
-    text = f"{sabotage}{suite_hash()}{full}"
+    text = f"{sabotage}{suite_hash()}{asked}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -53,15 +57,15 @@ def load() -> Record:
     return {name: entry for name, entry in found.items() if name in known}
 
 
-def entry_of(caught: Caught, seconds: float, *, full: bool) -> dict[str, Any]:
+def entry_of(caught: Caught, seconds: float, asked: int) -> dict[str, Any]:
     """What is kept of one."""
     return {
-        "key": key(caught.sabotage, full=full),
+        "key": key(caught.sabotage, asked),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "caught": not caught.problem,
         "problem": caught.problem,
         "reason": caught.reasons.get(caught.sabotage.claim, ""),
-        "asked": "all" if full else sorted(caught.found),
+        "asked": "all" if asked == ALL else sorted(caught.found),
         "red": sorted(caught.red),
         "seconds": round(seconds, 1),
     }
@@ -146,7 +150,8 @@ def main(arguments: list[str]) -> int:
     """Returns 1 when one was not caught, or turned red what it should not."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*")
-    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--full", dest="asked", action="store_const", const=ALL, default=NEIGHBOURS)
+    parser.add_argument("--alone", dest="asked", action="store_const", const=ALONE)
     parser.add_argument("--shard", default="1/1")
     parser.add_argument("--at-once", type=int, default=2)
     parser.add_argument("--service", type=Path)
@@ -154,31 +159,35 @@ def main(arguments: list[str]) -> int:
 
     record = load()
     wanted = chosen(given.words, given.shard)
-    left = [one for one in wanted if record.get(one.id, {}).get("key") not in _good_keys(one, full=given.full)]
+    left = [one for one in wanted if record.get(one.id, {}).get("key") not in _good_keys(one, given.asked)]
     sys.stdout.write(f"{len(wanted) - len(left)} of {len(wanted)} are known already\n")
     if left:
         with baseline(given.service) as service, ThreadPoolExecutor(given.at_once) as pool:
-            check_baseline(service, [claim for one in left for claim in (one.claim, *one.neighbours)])
-            trying = [pool.submit(_timed, one, service, given.full) for one in left]
+            healthy = pool.submit(
+                check_baseline, service, [claim for one in left for claim in (one.claim, *one.neighbours)]
+            )
+            trying = [pool.submit(_timed, one, service, given.asked) for one in left]
             for done in as_completed(trying):
                 caught, seconds = done.result()
-                record[caught.sabotage.id] = entry_of(caught, seconds, full=given.full)
+                record[caught.sabotage.id] = entry_of(caught, seconds, given.asked)
                 save(record)
                 told = caught.problem or caught.reasons[caught.sabotage.claim].splitlines()[0]
                 sys.stdout.write(f"{'NOT CAUGHT' if caught.problem else 'caught'}  {caught.sabotage.id}: {told}\n")
                 sys.stdout.flush()
+            healthy.result()
     save(record)
     return 1 if any(not record[one.id]["caught"] for one in wanted) else 0
 
 
-def _good_keys(sabotage: Sabotage, *, full: bool) -> set[str]:
-    """What the record must hold for it: having asked all claims is good for the neighbours too."""
-    return {key(sabotage, full=True)} | (set() if full else {key(sabotage, full=False)})
+def _good_keys(sabotage: Sabotage, asked: int) -> set[str]:
+    """What the record may hold for it: to have asked more claims is good as well."""
+    return {key(sabotage, more) for more in range(asked, ALL + 1)}
 
 
-def _timed(sabotage: Sabotage, service: Path, full: bool) -> tuple[Caught, float]:
+def _timed(sabotage: Sabotage, service: Path, asked: int) -> tuple[Caught, float]:
     began = time.monotonic()
-    claims = sorted({claim for one in all_sabotages() for claim in (one.claim, *one.neighbours)}) if full else None
+    every = sorted({claim for one in all_sabotages() for claim in (one.claim, *one.neighbours)})
+    claims = {ALONE: [sabotage.claim], NEIGHBOURS: None, ALL: every}[asked]
     return try_one(sabotage, service, claims), time.monotonic() - began
 
 
