@@ -23,8 +23,8 @@ SABOTAGES = [
                 "    root.handlers = [_ToEvents(), kept]\n",
             ),
         ),
-        neighbours=("XI.3", "VII.1"),
-        also=("V.3", "VI.2"),
+        neighbours=("XI.2", "VII.1"),
+        also=("V.3", "VI.2", "XI.3"),  # what it cannot format, it complains of in its own form
     ),
     Sabotage(
         "XI.1",
@@ -33,8 +33,8 @@ SABOTAGES = [
             Edit(LOGS, "import logging\n", "import logging\nimport logging.handlers\n"),
             Edit(LOGS, HANDLERS, "    root.handlers = [_ToEvents(), logging.handlers.SysLogHandler()]\n"),
         ),
-        neighbours=("XI.3", "VII.1"),
-        also=("IV.2",),
+        neighbours=("XI.2", "VII.1"),
+        also=("IV.2", "XI.3"),
     ),
     Sabotage(
         "XI.1",
