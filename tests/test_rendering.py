@@ -161,7 +161,8 @@ def test_every_file_has_one_owner(default_service: Path) -> None:
     assert owned.keys() == {"standard", "starter", "derived", "own"}
     for name in copies.rendered(default_service):
         assert copies.owner_of(name, owned) in ("standard", "starter", "derived")
-    for pattern in owned["starter"] + owned["derived"]:
+    made_later = {"TWELVE_FACTOR.md"}  # by the first `make prove`
+    for pattern in set(owned["starter"] + owned["derived"]) - made_later:
         assert any(copies.belongs(name, pattern) for name in copies.rendered(default_service)), pattern
 
 
