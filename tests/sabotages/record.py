@@ -3,8 +3,8 @@
     python -m tests.sabotages.record [--full | --alone] [--shard 1/4] [--at-once 3] [--service PATH] [WORD ...]
 
 What is kept for the sabotage and the suite as they are is not tried again: an interrupted run goes on where it was.
-`--full` asks every claim, `--alone` only the one that is meant, and otherwise its neighbours are asked too. Words select
-sabotages by their name.
+`--full` asks every claim, `--alone` only the one that is meant, and otherwise its neighbours are asked too. Words
+select sabotages by their name.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ process type or resource, or all claims. *Red too* are claims that it breaks rig
 Record = dict[str, dict[str, Any]]
 
 
-ALONE, NEIGHBOURS, ALL = range(3)
+ASKED = ALONE, NEIGHBOURS, ALL = range(3)
 
 
 def key(sabotage: Sabotage, asked: int) -> str:
