@@ -77,6 +77,8 @@ def start(folder: Path, programs: Path, *, with_parent: bool = False) -> Engine:
         f"--exec-root={folder}/run/exec",
         f"--data-root={folder}/data",
         "--exec-opt=native.cgroupdriver=cgroupfs",
+        # A group of their own would get as much of a busy processor as one process does, for all containers together.
+        "--cgroup-parent=/",
         # It touches nothing of the machine's network: compose makes the networks that it needs, and removes them.
         "--bridge=none",
         "--iptables=false",
