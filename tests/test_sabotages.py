@@ -1,7 +1,7 @@
 """Sabotages: none is listed wrongly, each claim has two, and as many as there is time for are planted.
 
 `nox -s sabotage` plants all of them. Here those come first that the record does not know as they are now, and then the
-others in rotation, so that each has its turn within some weeks.
+others in rotation, so that each has its turn within some weeks. Only the claim that is meant is asked here.
 """
 
 import datetime
@@ -70,5 +70,5 @@ def test_sabotages_are_caught(healthy: Path) -> None:
     for sabotage in in_turn():
         if tried and time.monotonic() - began > SECONDS:
             break
-        tried.append(try_one(sabotage, healthy))
+        tried.append(try_one(sabotage, healthy, [sabotage.claim]))
     assert {caught.sabotage.id: caught.problem for caught in tried if caught.problem} == {}
