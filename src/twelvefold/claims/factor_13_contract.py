@@ -104,8 +104,8 @@ def _known(deploy: Deploy, web: Process, document: Api) -> tuple[dict[str, objec
 
 def _no_faults(fuzzed: fuzz.Fuzzed) -> None:
     if fuzzed.faults:
-        more = f"\n… and {len(fuzzed.faults) - SHOWN} more" if len(fuzzed.faults) > SHOWN else ""
-        raise Violation("\n".join(fuzzed.faults[:SHOWN]) + more)
+        more = f"; and {len(fuzzed.faults) - SHOWN} more" if len(fuzzed.faults) > SHOWN else ""
+        raise Violation("; ".join(fuzzed.faults[:SHOWN]) + more)
 
 
 @claim(

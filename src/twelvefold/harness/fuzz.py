@@ -274,21 +274,30 @@ def _text(content: Any) -> str:
 
 
 def odd(api: Api, port: int, bodies: Mapping[str, Any], ids: Mapping[str, str]) -> Fuzzed:
-    """Asks what generators rarely think of."""
+    """Asks what generators rarely think of, as long as there is somebody to ask."""
     fuzzed, kinds = Fuzzed(0), set()
+    before = "nothing"
     for question in odd_questions(api, bodies, ids):
+        try:
+            response = ask(port, question, 2 if question.unanswered else ANSWER_SECONDS)
+        except OSError as error:
+            fuzzed.faults.insert(0, f"after {before} nobody answers any more ({error})")
+            break
         fuzzed.asked += 1
-        response = ask(port, question, 2 if question.unanswered else ANSWER_SECONDS)
+        before = f"{question.method} {question.target[:120]} with {question.told}"
         fault = judge(api, question, response)
         kind = (str(question.operation), question.told, fault)
         if fault and kind not in kinds:
             kinds.add(kind)
-            fuzzed.faults.append(f"{question.method} {question.target[:120]} with {question.told} gave {fault}")
+            fuzzed.faults.append(f"{before} gave {fault}")
     return fuzzed
 
 
 def ask(port: int, question: Question, timeout: float = 10) -> Response | None:
-    """Sends the bytes as they are; returns None when there is no answer, or none that is HTTP."""
+    """Sends the bytes as they are; returns None when there is no answer, or none that is HTTP.
+
+    Raises OSError when nobody takes the connection.
+    """
     with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
         with suppress(OSError):  # the server may have heard enough, and have answered
             connection.sendall(question.data)
