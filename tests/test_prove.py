@@ -1,6 +1,5 @@
 """`twelvefold prove`, seen from outside: what it says, what it writes, and what it leaves behind."""
 
-import json
 import os
 import shutil
 import signal
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from . import copies
+from .sabotages import verdicts_in
 
 SUBMITTED = {**os.environ, "PYTHONPATH": str(copies.ROOT / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
 RED = ("fail", "error")
@@ -32,8 +32,7 @@ def twelvefold(*arguments: object, folder: Path, **variables: str) -> subprocess
 
 
 def evidence(service: Path) -> dict[str, dict[str, object]]:
-    found = json.loads((service / ".twelvefold/twelve-factor.json").read_text())
-    return {claim["id"]: claim for factor in found["factors"] for claim in factor["claims"]}
+    return verdicts_in(service / ".twelvefold")
 
 
 @pytest.fixture

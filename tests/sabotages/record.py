@@ -143,6 +143,10 @@ def chosen(words: list[str], shard: str) -> list[Sabotage]:
     """The sabotages whose name has one of the words, and of these the given part, as in 1/4."""
     part, _, parts = shard.partition("/")
     named = [one for one in all_sabotages() if not words or any(word in one.id for word in words)]
+    turn: dict[str, int] = {}
+    for one in named:
+        turn[one.id] = sum(other.claim == one.claim for other in named[: named.index(one)])
+    named.sort(key=lambda one: turn[one.id])  # one for each claim first
     return [one for number, one in enumerate(named) if number % int(parts) == int(part) - 1]
 
 
