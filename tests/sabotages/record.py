@@ -167,10 +167,10 @@ def main(arguments: list[str]) -> int:
     sys.stdout.write(f"{len(wanted) - len(left)} of {len(wanted)} are known already\n")
     if left:
         with baseline(given.service) as service, ThreadPoolExecutor(given.at_once) as pool:
+            trying = [pool.submit(_timed, one, service, given.asked) for one in left]
             healthy = pool.submit(
                 check_baseline, service, [claim for one in left for claim in (one.claim, *one.neighbours)]
             )
-            trying = [pool.submit(_timed, one, service, given.asked) for one in left]
             for done in as_completed(trying):
                 caught, seconds = done.result()
                 record[caught.sabotage.id] = entry_of(caught, seconds, given.asked)
