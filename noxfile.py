@@ -57,6 +57,12 @@ def soak(session: nox.Session) -> None:
     session.run("python", "-m", "tests.soak", *session.posargs, env={"PYTHONPATH": "src"})
 
 
+@nox.session(name="update-fuzz")
+def update_fuzz(session: nox.Session) -> None:
+    """Update 2,000 random services of random templates; `-- --cases 100 --plain 0` for fewer."""
+    session.run("python", "-m", "tests.update_fuzz", *session.posargs, env={"PYTHONPATH": "src"})
+
+
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure the figures in docs/benchmarks.md and write that page."""

@@ -34,6 +34,7 @@ from .small_templates import (
     make_template,
     mended,
     page,
+    picture,
     plain_update,
     release,
     safe_update,
@@ -715,30 +716,6 @@ def test_a_template_without_a_release_is_refused(tmp_path: Path) -> None:
 
 
 # -- Undoing -----------------------------------------------------------------------------------------------------------
-
-
-def picture(service: Path, *, objects: bool = False) -> dict[str, Any]:
-    """All that a team would miss: every file but git's own, the index, the branch, and what is under way."""
-    files = (path for path in service.rglob("*") if ".git" not in path.relative_to(service).parts)
-    own = (
-        name
-        for name in ("MERGE_MSG", "CHERRY_PICK_HEAD", "index.lock", "HEAD.lock")
-        if (service / ".git" / name).exists()
-    )
-    return {
-        "files": {path.relative_to(service): _look(path) for path in files},
-        "index": copies.git(service, "ls-files", "--stage", "-v"),
-        "head": copies.git(service, "rev-parse", "HEAD", "--symbolic-full-name", "HEAD"),
-        "status": copies.changed(service),
-        "own": sorted(own),
-        "objects": sorted((service / ".git/objects").rglob("*")) if objects else None,
-    }
-
-
-def _look(path: Path) -> tuple[str, object]:
-    if path.is_symlink():
-        return "link", path.readlink()
-    return ("folder", None) if path.is_dir() else (oct(path.stat().st_mode & 0o111), path.read_bytes())
 
 
 def test_undo_brings_back_what_was_before_a_clean_update(lived_in: Path) -> None:
