@@ -1,6 +1,7 @@
 """`twelvefold update` loses nothing, hides nothing, and can be undone; where `copier update` loses, a test shows it."""
 
 import os
+import pty
 import random
 import shutil
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -491,6 +493,28 @@ def test_answers_are_kept_and_what_is_new_or_other_is_told(tmp_path: Path) -> No
     assert told["no_longer_valid"] == {"colour": ["blue", "red"]}
     assert told["other_defaults"] == {"size": ["1", "2"]}
     assert copies.answers(service)["size"] == 1
+
+
+def test_at_a_terminal_only_what_is_new_is_asked(tmp_path: Path) -> None:
+    template = make_template(tmp_path / "template", {"a.md.jinja": "{{ name }}\n"})
+    service = copies.generate_committed(template, tmp_path / "orders", name="bills")
+    new = "region:\n  type: str\n  help: Where?\n  default: eu\nzone:\n  type: str\n  ask: false\n  default: z\n"
+    release(template, "2.0.0", {"a.md.jinja": "{{ name }} {{ region }} {{ zone }}\n"}, QUESTION + new)
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "PYTHONPATH": str(copies.ROOT / "src"), "TERM": "xterm"}
+    command = [sys.executable, "-m", "twelvefold", "update", str(service)]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        shown = b""
+        while b"Where?" not in shown or b"eu" not in shown:
+            shown += os.read(ours, 1024)
+        os.write(ours, b"\x7f\x7fus\r")
+        with suppress(OSError):  # how the end of a terminal is told
+            while chunk := os.read(ours, 1024):
+                shown += chunk
+        assert process.wait(60) == 0, shown
+    os.close(ours)
+    assert (service / "a.md").read_text() == "bills us z\n"
 
 
 def test_a_team_s_own_file_stays_where_it_is_when_the_template_moves_its_neighbours(tmp_path: Path) -> None:
