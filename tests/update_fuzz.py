@@ -164,7 +164,7 @@ class Case:
 
     def add(self, name: str, where: int) -> None:
         target = (f"a/new-{self.version}-{where}.md", f"new-{where % 3}.md", f"local-{where % 3}.rej")[where % 3]
-        if target not in self.files:
+        if self.is_free(target):
             self.change(target, page(f"{target} of {self.version}").encode(), "added")
 
     def ask(self, name: str, where: int) -> None:
@@ -179,13 +179,15 @@ class Case:
         self.released[name] = what
 
     def rename(self, old: str, new: str, what: str) -> None:
-        taken = {one for one in self.files if one != old}
-        if new != old and not any(
-            one == new or one.startswith(f"{new}/") or new.startswith(f"{one}/") for one in taken
-        ):
+        if new != old and self.is_free(new, but=old):
             self.files[new] = self.files.pop(old)
             self.names[new] = self.names.pop(old, old)
             self.released[old] = self.released[new] = what
+
+    def is_free(self, name: str, but: str = "") -> bool:
+        """Whether a file of that name can be beside the others, of which one goes."""
+        others = self.files.keys() - {but}
+        return not any(one == name or one.startswith(f"{name}/") or name.startswith(f"{one}/") for one in others)
 
     # -- What must hold --
 
