@@ -1095,5 +1095,5 @@ def test_make_update_takes_the_command_from_where_it_is_told(generated: Path) ->
     assert copies.answers(generated)["description"] == "Keeps orders."
     copies.make(generated, "update", "UNDO=1", env={"TWELVEFOLD": str(copies.ROOT)})
     assert copies.answers(generated)["description"] == "Keeps notes."
-    planned = copies.run("make", "--dry-run", "update", "CHECK=1", "TO=0.3.0", cwd=generated)
+    planned = copies.make(generated, "--dry-run", "update", "CHECK=1", "TO=0.3.0")
     assert 'twelvefold update --check --to "0.3.0" --as-released' in " ".join(planned.replace("\\\n", " ").split())

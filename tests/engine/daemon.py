@@ -1,5 +1,6 @@
 """A private Docker engine: its programs are unpacked, not installed, and it lives in one folder."""
 
+import fcntl
 import os
 import re
 import shutil
@@ -7,8 +8,8 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -154,14 +155,25 @@ def _unpack(programs: Path) -> None:
         raise NoEngine("install Docker with buildx and compose; a private engine is for Debian only")
     if missing := [program for program in INSTALLED if not shutil.which(program)]:
         raise NoEngine(f"install Docker with buildx and compose, or for a private engine {' and '.join(missing)}")
-    if programs.exists():
-        return
     programs.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="engine-", dir=programs.parent) as work:
+    # Whoever comes second waits, and finds the programs there.
+    with _locked(programs.parent), tempfile.TemporaryDirectory(prefix="engine-", dir=programs.parent) as work:
+        if programs.exists():
+            return
         _download(Path(work))
         for package in Path(work).glob("*.deb"):
             _run("dpkg-deb", "--extract", package, Path(work, "unpacked"))
         Path(work, "unpacked").rename(programs)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
 
 
 def _download(work: Path) -> None:

@@ -111,9 +111,9 @@ def _run_in_the_release_that_runs(workspace: Workspace, one_off: str, folder: Pa
 def only_the_release_phase_migrates(deploys: Deploys, observe: Observations) -> None:
     alone = deploys.new(released=False)
     watch = migrating.watch(alone.db)
+    _booting_migrates_nothing(alone, watch, observe)
     if "release" not in alone.contract.processes:
         raise NotApplicable("there is no release process")
-    _booting_migrates_nothing(alone, watch, observe)
     expect((code := alone.run("release").code) == 0, "release to exit 0 on an empty database", code)
     if not (applied := watch.statements()):
         raise NotApplicable("the release phase changes no schema")
@@ -204,13 +204,13 @@ def an_exit_code_is_the_truth(deploys: Deploys, observe: Observations) -> None:
     deploy = deploys.new()
     if deploy.contract.admin is None:
         raise NotRun("factors.toml has no [admin]")
-    succeeds = need(deploy.contract.admin.succeeds, "[admin] succeeds")
-    _it_is_killed_and_runs_again(deploy, succeeds, observe)
     if fails := deploy.contract.admin.fails:
         failed = deploy.run(fails)
         observe.expect(failed.code != 0, f"a failure of `{fails}` (exit code {failed.code})", failed.code)
     else:
         observe.note("factors.toml has no [admin] fails")
+    succeeds = need(deploy.contract.admin.succeeds, "[admin] succeeds")
+    _it_is_killed_and_runs_again(deploy, succeeds, observe)
     if deploy.contract.resource("postgres"):
         _it_fails_without_its_database(deploy, succeeds, observe)
         _it_fails_when_it_is_cut_off(deploy, observe)

@@ -18,7 +18,9 @@ A_FILE = re.compile(r"\d+<(/[^<>]*?)(?: \(deleted\))?>")
 OUTPUTS = re.compile(r"[12]<(?:pipe:|/dev/)")
 NO_FILES = ("/dev/null", "/dev/pts/", "/dev/tty", "/dev/stdout", "/dev/stderr", "/proc/", "/sys/", "/memfd:")
 MANY = 20
-BYTECODE = re.compile(r"/__pycache__/[^/]*$|\.py[co](?:\.\d+)?$")
+# Python writes its bytecode to a file of such a name, which then gets the name without the number; all of it begins alike.
+BYTECODE, TO_BE_BYTECODE = re.compile(r"/__pycache__/[^/]+\.pyc$"), re.compile(r"/__pycache__/[^/]+\.pyc\.\d+$")
+MAGIC = re.compile(r"(?:\\[0-7]{1,3}|\\?.){1,2}\\r\\n\\[0-7]")
 NAME = re.compile(
     r"\.log\b|\.jsonl?\.\d+$|/logs?/|/var/log/|(?:^|[/_.-])(?:access|error|debug|audit|trace|stdout|stderr|nohup)[^/]*$|\.out$",
     re.IGNORECASE,
@@ -76,7 +78,7 @@ def filled(calls: Iterable[Call]) -> dict[str, Filled]:
         elif call.name in WRITES and (match := A_FILE.match(call.text)) and not call.text.endswith("= 0"):
             path = match[1]
             in_place = call.name.startswith("pwrite")  # as databases do
-            if not in_place and not path.startswith(NO_FILES) and not BYTECODE.search(path):
+            if not in_place and not path.startswith(NO_FILES) and not _is_bytecode(path, call):
                 found.setdefault(path, Filled(path)).texts.append(_text(call))
     for path, file in found.items():
         file.appended, file.opened = path in appended, opened[path]
@@ -103,10 +105,17 @@ def looks_like_a_log(file: Path) -> bool:
     """Whether a file that is there now has lines like a log's."""
     try:
         with file.open("rb") as opened:
-            text = opened.read(100_000).decode(errors="replace")
+            found = opened.read(100_000)
     except OSError:
         return False
-    return bool(text) and bool(LIKE_A_LOG.search(text))
+    if BYTECODE.search(str(file)) and found[2:4] == b"\r\n":
+        return False  # whoever else writes to it is seen by `filled`
+    return bool(LIKE_A_LOG.search(found.decode(errors="replace")))
+
+
+def _is_bytecode(path: str, call: Call) -> bool:
+    """Whether a call writes a whole module that Python has compiled."""
+    return bool(TO_BE_BYTECODE.search(path) and MAGIC.match(_text(call)))
 
 
 def _text(call: Call) -> str:
