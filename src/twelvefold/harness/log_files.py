@@ -18,7 +18,7 @@ A_FILE = re.compile(r"\d+<(/[^<>]*?)(?: \(deleted\))?>")
 OUTPUTS = re.compile(r"[12]<(?:pipe:|/dev/)")
 NO_FILES = ("/dev/null", "/dev/pts/", "/dev/tty", "/dev/stdout", "/dev/stderr", "/proc/", "/sys/", "/memfd:")
 MANY = 20
-# Python writes its bytecode to a file of such a name, which then gets the name without the number; all of it begins alike.
+# Python writes bytecode to a file with a number, which it then takes off; all of it begins alike.
 BYTECODE, TO_BE_BYTECODE = re.compile(r"/__pycache__/[^/]+\.pyc$"), re.compile(r"/__pycache__/[^/]+\.pyc\.\d+$")
 MAGIC = re.compile(r"(?:\\[0-7]{1,3}|\\?.){1,2}\\r\\n\\[0-7]")
 NAME = re.compile(
