@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ..update.git import Refusal, listed
+from ..update.git import GitError, Refusal, listed
 from ..update.ownership import Ownership, ownership
 from ..update.rendering import Order, Rendering, render
 from ..update.service import ANSWERS_FILE, read_answers
@@ -60,7 +60,7 @@ def drift_of_commit(repository: Path, commit: str = "HEAD", options: Options = L
     with _scratch() as scratch:
         folder = scratch / "commit" / repository.resolve().name.removesuffix(".git")
         extract(repository, commit, folder, scratch)
-        return replace(_drift(folder, scratch, options), service=str(repository))
+        return replace(_drift(folder, scratch, options), service=str(repository.resolve()))
 
 
 @contextmanager
@@ -81,7 +81,7 @@ def _drift(folder: Path, scratch: Path, options: Options) -> Drift:
     seen = place.look(standard.judged)
     files = _with_waivers(_files(standard, seen, place), waivers, _today(options))
     return Drift(
-        service=str(folder),
+        service=str(place.repository.folder),
         source=without_password(source),
         version=version.said,
         newest=later[-1].said if later else version.said,
@@ -210,6 +210,31 @@ def _with_waivers(files: list[File], waivers: list[Waiver], today: date) -> list
 
 
 def _described(files: list[File], standard: _Standard, seen: Seen, place: Place, *, diffs: bool) -> list[File]:
+    """The files, each difference with what there is to say of it."""
+    return _with_moves(_with_edits(files, standard, seen, place, diffs=diffs), standard, place)
+
+
+def _with_moves(files: list[File], standard: _Standard, place: Place) -> list[File]:
+    """The files, the missing ones with where the team seems to have moved them, by what git takes for the same file."""
+    missing = {f"{place.prefix}{file.path}" for file in files if file.state is State.MISSING and not file.remark}
+    if not missing:
+        return files
+    own = [path for path in place.names() if path not in standard.judged and (place.repository.top / path).is_file()]
+    try:
+        now = place.scratch.write(place.stored(own, "own"))
+    except GitError:
+        return files  # the team's own files are not judged, so that one cannot be read is no error here
+    recorded = place.scratch.write({path: standard.recorded[path] for path in missing})
+    options = ("-r", "-M", "--diff-filter=R", "--name-status", "-z")
+    parts = listed(place.scratch.git("diff-tree", *options, recorded, now))
+    moved = {old: new.removeprefix(place.prefix) for old, new in zip(parts[1::3], parts[2::3], strict=True)}
+    return [
+        replace(file, remark=f"{moved[path]} is like it") if (path := f"{place.prefix}{file.path}") in moved else file
+        for file in files
+    ]
+
+
+def _with_edits(files: list[File], standard: _Standard, seen: Seen, place: Place, *, diffs: bool) -> list[File]:
     """The files, the edited ones with how much was edited, and with `diffs` with what."""
     edited = {f"{place.prefix}{file.path}" for file in files if file.state is State.EDITED} - seen.others
     if not edited:

@@ -81,7 +81,7 @@ class Place:
                 others.add(path)
             if remark:
                 remarks[path] = remark
-        files = self._as_the_index_says(self._stored(there), paths - others)
+        files = self._as_the_index_says(self.stored(there, "judged"), paths - others)
         reachable = [path for path in sorted(paths - others) if path not in remarks]
         return Seen(files, others, remarks, self._ignored(reachable, files))
 
@@ -116,11 +116,11 @@ class Place:
     def _named(self, place: Path) -> str:
         return place.relative_to(self.repository.folder).as_posix()
 
-    def _stored(self, paths: list[str]) -> Tree:
-        """Files as git would store them, in the scratch repository only."""
+    def stored(self, paths: list[str], index_name: str) -> Tree:
+        """Files as git would store them, in the scratch repository only, with an index of their own."""
         if not paths:
             return {}
-        index = str(self.scratch.folder / "service.index")
+        index = str(self.scratch.folder / f"{index_name}.index")
         names = b"".join(os.fsencode(f"{path}\0") for path in paths)
         options = ("--force", "--pathspec-from-file=-", "--pathspec-file-nul")
         self.scratch.git("add", *options, stdin=names, GIT_INDEX_FILE=index, GIT_LITERAL_PATHSPECS="1")
