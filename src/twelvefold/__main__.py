@@ -51,7 +51,13 @@ def _parser() -> argparse.ArgumentParser:
     undo.set_defaults(run=_undo)
     undo.add_argument("project", nargs="?", type=Path, default=Path(), help="the service's folder, default: this one")
 
-    drift = commands.add_parser("drift", help="say how far services are from their template, and change nothing")
+    drift = commands.add_parser(
+        "drift",
+        help="say how far services are from their template, and change nothing",
+        description="Compares standard files with the version of the template that a service has, and with the newest.",
+        epilog="Ends with 0 where there is no drift, 1 where there is, 2 where a service could not be looked at. "
+        "Differences with a reason and a date in the service's drift.toml are no drift.",
+    )
     drift.set_defaults(run=_drift)
     drift.add_argument("project", nargs="*", type=Path, default=[Path()], help="the services, default: this folder")
     drift.add_argument("--diff", action="store_true", help="also show what was edited")

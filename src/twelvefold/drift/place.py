@@ -12,7 +12,7 @@ from ..update.git import GitError, Refusal, git, listed, require_git, say
 from ..update.service import ANSWERS_FILE, NoRepository, Repository, find_repository
 from ..update.trees import ATTRIBUTES, Entry, Scratch, Tree, make_lone_scratch, make_scratch
 
-LINK = "120000"
+LINK, SUBMODULE = "120000", "160000"
 
 
 @dataclass(frozen=True)
@@ -130,10 +130,11 @@ class Place:
         """The files, with what a work tree cannot show: bits and links that its disk lacks, what is not checked out."""
         found = dict(files)
         for path, (is_left_out, entry) in self._index.items():
-            if path not in paths:
+            if path not in paths or entry.mode == SUBMODULE:
                 continue
             if path not in files and is_left_out:
-                found[path] = entry
+                content = self.git("cat-file", "blob", entry.oid)
+                found[path] = Entry(entry.mode, self.scratch.add(content))
             elif path in files and files[path].mode != entry.mode and not self._shows(files[path], entry):
                 found[path] = replace(files[path], mode=entry.mode)
         return found
@@ -179,7 +180,8 @@ def find_place(folder: Path, scratch: Path) -> Place:
     except NoRepository:
         tracks = False
     if tracks:
-        return Place(repository, make_scratch(scratch / "scratch.git", repository), is_plain=False)
+        # git would touch borrowed objects, and those are the service's.
+        return Place(repository, make_scratch(scratch / "scratch.git", repository, borrow=False), is_plain=False)
     folder, git_dir = folder.resolve(), scratch / "scratch.git"
     alone = Repository(folder, folder, git_dir)
     return Place(alone, make_lone_scratch(git_dir, alone), is_plain=True)

@@ -125,12 +125,16 @@ class Scratch:
         return os.fsdecode(self.git("hash-object", "-w", "--stdin", stdin=content)).strip()
 
 
-def make_scratch(folder: Path, service: Repository) -> Scratch:
-    """An empty repository that sees the service's objects."""
+def make_scratch(folder: Path, service: Repository, *, borrow: bool = True) -> Scratch:
+    """An empty repository that sees the service's objects, unless it is not to borrow them.
+
+    Who adds a file that a service has already lets git touch the time of the borrowed object, so that it is kept.
+    """
     common = Path(say(service.top, "rev-parse", "--path-format=absolute", "--git-common-dir"))
     objects = say(service.top, "rev-parse", "--show-object-format")
     scratch = _lay_out(folder, service, common / "config", objects)
-    (folder / "objects/info/alternates").write_text(f"{common / 'objects'}\n")
+    if borrow:
+        (folder / "objects/info/alternates").write_text(f"{common / 'objects'}\n")
     if (attributes := common / "info/attributes").is_file():
         shutil.copyfile(attributes, folder / "info/attributes")
     return scratch
