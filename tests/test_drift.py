@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import date
@@ -18,7 +19,6 @@ from pytest_gitconfig.plugin import GitConfig
 from twelvefold import drift as package
 from twelvefold.__main__ import main
 from twelvefold.drift import Drift, File, Options, State, drift, drift_of_commit
-from twelvefold.drift import command as drift_command
 from twelvefold.drift.waivers import Waiver, read_waivers, waiver_of
 from twelvefold.update.git import Refusal
 from twelvefold.update.template import open_template, without_password
@@ -765,15 +765,23 @@ def test_colours_are_for_a_terminal(lived: Path) -> None:
     assert "\x1b[" in run(lived, FORCE_COLOR="1").out
 
 
-def test_an_interrupt_is_no_verdict(
-    lived: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("rendering", [1, 2])
+def test_an_interrupt_is_no_verdict_about_this_service_or_the_next(
+    lived: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rendering: int
 ) -> None:
-    def interrupt(*arguments: object) -> Drift:
-        raise KeyboardInterrupt
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    render, began = copier.run_copy, []
 
-    monkeypatch.setattr(drift_command, "drift_of", interrupt)
-    assert drift_command.drift([lived]) == 130
-    assert capsys.readouterr() == ("", "Stopped; nothing was changed.\n")
+    def stopped(*arguments: Any, **options: Any) -> Any:
+        began.append(arguments)
+        if len(began) == rendering:
+            raise KeyboardInterrupt
+        return render(*arguments, **options)
+
+    monkeypatch.setattr(copier, "run_copy", stopped)
+    assert run(lived, lived) == Printed(130, "", "Stopped; nothing was changed.\n")
+    assert len(began) == rendering
+    assert list(tmp_path.iterdir()) == []
 
 
 # -- For programs ------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ..update.command import ending_as_by_an_interrupt
-from ..update.git import GitError, Refusal, say
+from ..update.git import GitError, Refusal, Stopped, say
 from .comparing import Options, drift_of_commit
 from .comparing import drift as drift_of
 from .findings import Drift
@@ -37,7 +37,7 @@ def drift(
                 found.append(one := _look(path, options))
                 if not as_json:
                     _tell(one, everything=everything, again=len(found) > 1)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Stopped):
         sys.stderr.write("Stopped; nothing was changed.\n")
         return INTERRUPTED
     code = max(_exit_code(one, or_behind=or_behind) for one in found)
@@ -50,6 +50,8 @@ def _look(path: Path, options: Options) -> Drift | Refused:
     """What was found out about a service, or why nothing was. Of a bare repository the newest commit is looked at."""
     try:
         return drift_of_commit(path, options=options) if _is_bare(path) else drift_of(path, options)
+    except Stopped:
+        raise
     except Refusal as refusal:
         return Refused(str(path), str(refusal))
     except (GitError, OSError) as error:

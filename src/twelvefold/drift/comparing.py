@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ..update.git import GitError, Refusal, listed
+from ..update.git import GitError, Refusal, Stopped, listed
 from ..update.ownership import Ownership, ownership
 from ..update.rendering import Order, Rendering, render
 from ..update.service import ANSWERS_FILE, read_answers
@@ -141,6 +141,8 @@ def _standard(
         try:
             newer = replace(order, commit=later[-1].commit, secrets=old.secrets)
             (new, newest), said = rendered(newer, later[-1], "new"), later[-1].said
+        except Stopped:
+            raise
         except Refusal as refusal:
             unseen = str(refusal)
     return _Standard(recorded, newest, said, ownership(new, old), place.prefix), unseen
