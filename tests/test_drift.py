@@ -385,6 +385,18 @@ def test_files_that_became_folders_and_folders_that_became_files(tmp_path: Path)
     }
 
 
+@pytest.mark.parametrize("registered", [False, True])
+def test_a_folder_that_became_a_repository_of_its_own(tmp_path: Path, registered: bool) -> None:
+    _, service = born(tmp_path, {"docs/a.md": page("a"), "b.md": page("b")})
+    copies.commit(service / "docs", "Begin")
+    if registered:  # as a submodule
+        copies.git(service, "rm", "-r", "--quiet", "--cached", "docs")
+        copies.git(service, "-c", "advice.addEmbeddedRepo=false", "add", "docs")
+    files = by_name(drift(service))
+    assert (files["docs/a.md"].state, files["docs/a.md"].remark) == ("missing", "docs is a repository of its own here")
+    assert files["b.md"].state == "unchanged"
+
+
 def test_a_name_in_other_letters_is_another_name(tmp_path: Path) -> None:
     _, service = born(tmp_path, {"README.md": page("r"), "Docs/a.md": page("a")})
     (service / "README.md").rename(service / "Readme.md")

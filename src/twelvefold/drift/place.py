@@ -95,6 +95,8 @@ class Place:
             if place.is_symlink() or not place.is_dir():
                 what = "a symbolic link" if place.is_symlink() else "a file"
                 return "nothing", f"{self._named(place)} is {what} here"
+            if place != self.repository.top and ".git" in self._names(place):
+                return "nothing", f"{self._named(place)} is a repository of its own here"
             if name not in self._names(place):
                 return "nothing", self._in_other_letters(place, name)
             place = place / name
