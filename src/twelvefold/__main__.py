@@ -50,6 +50,21 @@ def _parser() -> argparse.ArgumentParser:
     undo = commands.add_parser("undo", help="take the last update of a service back")
     undo.set_defaults(run=_undo)
     undo.add_argument("project", nargs="?", type=Path, default=Path(), help="the service's folder, default: this one")
+
+    drift = commands.add_parser(
+        "drift",
+        help="say how far services are from their template, and change nothing",
+        description="Compares standard files with the version of the template that a service has, and with the newest.",
+        epilog="Ends with 0 where there is no drift, 1 where there is, 2 where a service could not be looked at. "
+        "Differences with a reason and a date in the service's drift.toml are no drift.",
+    )
+    drift.set_defaults(run=_drift)
+    drift.add_argument("project", nargs="*", type=Path, default=[Path()], help="the services, default: this folder")
+    drift.add_argument("--diff", action="store_true", help="also show what was edited")
+    drift.add_argument("--all", action="store_true", help="also name the files that are unchanged")
+    drift.add_argument("--or-behind", action="store_true", help="end with 1 too where a newer release is not taken yet")
+    drift.add_argument("--yes", action="store_true", help="trust the template's code, where rendering it needs that")
+    drift.add_argument("--json", action="store_true", help="say what was found as JSON")
     return parser
 
 
@@ -104,6 +119,19 @@ def _undo(arguments: argparse.Namespace) -> int:
     from .update.command import undo
 
     return undo(arguments.project)
+
+
+def _drift(arguments: argparse.Namespace) -> int:
+    from .drift.command import drift
+
+    return drift(
+        arguments.project,
+        diffs=arguments.diff,
+        everything=arguments.all,
+        or_behind=arguments.or_behind,
+        yes=arguments.yes,
+        as_json=arguments.json,
+    )
 
 
 if __name__ == "__main__":

@@ -31,6 +31,10 @@ class Refusal(Exception):
     """Nothing was done, and why; the text is for the person at the terminal and tells how to mend it."""
 
 
+class Stopped(Refusal):
+    """A person stopped it."""
+
+
 class GitError(Exception):
     """A git command failed; the text is what it said."""
 

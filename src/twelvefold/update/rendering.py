@@ -15,7 +15,7 @@ from copier.errors import CopierError
 from jinja2 import TemplateError
 from plumbum import ProcessExecutionError
 
-from .git import Refusal
+from .git import Refusal, Stopped
 from .service import ANSWERS_FILE
 
 # Copier runs these only when it is allowed to run code, which an update otherwise never does.
@@ -115,7 +115,7 @@ def _refusing(what: str, rendering: Callable[[], Rendering]) -> Rendering:
     try:
         return rendering()
     except KeyboardInterrupt:
-        raise Refusal("Stopped; nothing was changed.") from None
+        raise Stopped("Stopped; nothing was changed.") from None
     except (CopierError, TemplateError, ValueError, TypeError, OSError, yaml.YAMLError) as error:
         raise Refusal(f"{what} cannot be rendered, so nothing was changed: {_said(error)}") from error
     except ProcessExecutionError as error:

@@ -25,6 +25,10 @@ UNDER_WAY = {
 }
 
 
+class NoRepository(Refusal):
+    """A folder lies in no git repository."""
+
+
 @dataclass(frozen=True)
 class Repository:
     """Where a service lies: in a folder of a work tree, which is usually the whole of it."""
@@ -65,7 +69,7 @@ class Service:
 
 
 def find_repository(folder: Path) -> Repository:
-    """The repository that a folder lies in. Raises Refusal when there is none, or none with files."""
+    """The repository that a folder lies in. Raises Refusal when there is none (NoRepository), or none with files."""
     require_git()
     if not folder.is_dir():
         raise Refusal(f"{folder} is no folder: name the folder of a service.")
@@ -76,7 +80,7 @@ def find_repository(folder: Path) -> Repository:
     except GitError as error:
         if "not a git repository" not in str(error):
             raise Refusal(f"git does not work in {folder}: {error}") from error
-        raise Refusal(f"{folder} is in no git repository: `git init`, then commit all of it.") from error
+        raise NoRepository(f"{folder} is in no git repository: `git init`, then commit all of it.") from error
     return Repository(folder, top.resolve(), git_dir.resolve())
 
 

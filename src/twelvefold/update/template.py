@@ -60,6 +60,11 @@ def address(source: str) -> str:
     return f"{url}.git" if web else url
 
 
+def without_password(text: str) -> str:
+    """A text whose addresses hold no name and no password."""
+    return re.sub(r"://[^/@\s]+@", "://", text)
+
+
 def released(source: str) -> Version | None:
     """The newest release that a template shows, whose history is not looked at. Raises Refusal."""
     url = address(source)
@@ -111,6 +116,15 @@ def wanted_version(template: Template, name: str | None) -> Version:
         if (commit := _commit(template, tried)) is not None:
             return Version(commit, _described(template, commit))
     raise Refusal(f"The template at {template.source} has no version {name}: its newest is {_newest_name(template)}.")
+
+
+def releases_since(template: Template, version: Version) -> list[Version]:
+    """The releases that come after a version and are no part of its history, the oldest first."""
+    missing = set(say(template.repository, "tag", "--list", f"--no-merged={version.commit}").splitlines())
+    tags = [tag for tag in _releases(template) if tag in missing]
+    first = version.numbers or (0, 0, 0)
+    later = {numbers: tag for tag in tags if (numbers := _numbers(tag.removeprefix("v"))) > first}
+    return [Version(_commit(template, f"refs/tags/{tag}") or "", tag) for tag in later.values()]
 
 
 def is_older(template: Template, one: Version, other: Version) -> bool:
@@ -173,4 +187,4 @@ def _last_line(error: GitError) -> str:
     """The line of an error that says most, without an address that could hold a password."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     fatal = [line for line in lines if "fatal:" in line] or lines
-    return re.sub(r"://[^/@\s]+@", "://", fatal[0].rpartition("fatal: ")[2])
+    return without_password(fatal[0].rpartition("fatal: ")[2])

@@ -107,6 +107,15 @@ class Scratch:
         self.git("update-index", "-z", "--add", "--index-info", stdin=lines, GIT_INDEX_FILE=str(index))
         return os.fsdecode(self.git("write-tree", GIT_INDEX_FILE=str(index))).strip()
 
+    def staged(self, index: str) -> Tree:
+        """The files of an index in which none is in conflict."""
+        tree = {}
+        for line in listed(self.git("ls-files", "--stage", "-z", GIT_INDEX_FILE=index)):
+            meta, path = line.split("\t", 1)
+            mode, oid, _ = meta.split()
+            tree[path] = Entry(mode, oid)
+        return tree
+
     def content(self, entry: Entry) -> bytes:
         """What a file holds."""
         return self.git("cat-file", "blob", entry.oid)
@@ -116,19 +125,33 @@ class Scratch:
         return os.fsdecode(self.git("hash-object", "-w", "--stdin", stdin=content)).strip()
 
 
-def make_scratch(folder: Path, service: Repository) -> Scratch:
-    """An empty repository that sees the service's objects."""
+def make_scratch(folder: Path, service: Repository, *, borrow: bool = True) -> Scratch:
+    """An empty repository that sees the service's objects, unless it is not to borrow them.
+
+    Who adds a file that a service has already lets git touch the time of the borrowed object, so that it is kept.
+    """
     common = Path(say(service.top, "rev-parse", "--path-format=absolute", "--git-common-dir"))
     objects = say(service.top, "rev-parse", "--show-object-format")
+    scratch = _lay_out(folder, service, common / "config", objects)
+    if borrow:
+        (folder / "objects/info/alternates").write_text(f"{common / 'objects'}\n")
+    if (attributes := common / "info/attributes").is_file():
+        shutil.copyfile(attributes, folder / "info/attributes")
+    return scratch
+
+
+def make_lone_scratch(folder: Path, service: Repository) -> Scratch:
+    """An empty repository for a service that lies in none: only the settings of this person count."""
+    return _lay_out(folder, service, Path(os.devnull), "sha1")
+
+
+def _lay_out(folder: Path, service: Repository, config: Path, objects: str) -> Scratch:
     for name in ("objects/info", "refs/heads", "info"):
         (folder / name).mkdir(parents=True)
     (folder / "HEAD").write_text("ref: refs/heads/none\n")
-    (folder / "objects/info/alternates").write_text(f"{common / 'objects'}\n")
     (folder / "config").write_text(
-        SETTINGS.format(config=common / "config", objects=objects, format=1).replace("	objectFormat = sha1\n", "")
+        SETTINGS.format(config=config, objects=objects, format=1).replace("	objectFormat = sha1\n", "")
     )
-    if (attributes := common / "info/attributes").is_file():
-        shutil.copyfile(attributes, folder / "info/attributes")
     return Scratch(folder, service)
 
 
@@ -143,11 +166,7 @@ def add_folder(scratch: Scratch, root: Path, head: Tree, start: Tree | None = No
     if start is not None:
         scratch.git("read-tree", scratch.write(start), GIT_INDEX_FILE=str(index))
     git(root, "add", "--all", *([] if start is not None else ["--force"]), "--", ".", env=scratch.env | env)
-    tree = {}
-    for line in listed(scratch.git("ls-files", "--stage", "-z", GIT_INDEX_FILE=str(index))):
-        meta, path = line.split("\t", 1)
-        mode, oid, _ = meta.split()
-        tree[path] = Entry(mode, oid)
+    tree = scratch.staged(str(index))
     return {path: entry for path, entry in tree.items() if PurePosixPath(path).name != ATTRIBUTES} | rendered
 
 
