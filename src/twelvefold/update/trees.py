@@ -127,8 +127,10 @@ def make_scratch(folder: Path, service: Repository) -> Scratch:
     (folder / "config").write_text(
         SETTINGS.format(config=common / "config", objects=objects, format=1).replace("	objectFormat = sha1\n", "")
     )
-    if (attributes := common / "info/attributes").is_file():
-        shutil.copyfile(attributes, folder / "info/attributes")
+    # `shallow` says where the history of a clone without the older commits ends.
+    for name in ("info/attributes", "shallow"):
+        if (common / name).is_file():
+            shutil.copyfile(common / name, folder / name)
     return Scratch(folder, service)
 
 
