@@ -42,7 +42,9 @@ runs:
   steps:
     - shell: bash
       env: {NAME: "${{ inputs.name }}", FOLDER: "${{ inputs.path }}"}
-      run: mkdir -p "$GH_STAND_IN/artifacts" && cp -R "$FOLDER" "$GH_STAND_IN/artifacts/$NAME"
+      run: |
+        mkdir -p "$GH_STAND_IN/artifacts" && rm -rf "$GH_STAND_IN/artifacts/$NAME"
+        cp -R "$FOLDER" "$GH_STAND_IN/artifacts/$NAME"
 """
 
 
@@ -59,7 +61,8 @@ class GitHub:
         """Starts the workflow on what the server's main has; returns whether it succeeded, and its log."""
         number = len(list(self.scratch.glob("run*")))
         clone = self.scratch / f"run{number}/orders"
-        copies.git(self.scratch, "clone", "--quiet", self.server, clone)
+        # As the action checkout does it: without the history.
+        copies.git(self.scratch, "clone", "--quiet", "--depth", "1", self.server.as_uri(), clone)
         payload = {"inputs": inputs, "repository": {"default_branch": "main", "full_name": "acme/orders"}}
         (clone.parent / "event.json").write_text(json.dumps(payload))
         secrets = ["--secret", f"GITHUB_TOKEN={TOKEN}"]
