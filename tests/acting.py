@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -16,11 +17,16 @@ NOTHING = "{name: Nothing, runs: {using: composite, steps: [{run: 'true', shell:
 
 
 def run(
-    service: Path, event: str, workflow: str, *options: str, actions: dict[str, str] | None = None, **environment: str
+    service: Path,
+    event: str,
+    workflow: str,
+    *options: str,
+    env: Mapping[str, str],
+    actions: Mapping[str, str] | None = None,
 ) -> tuple[bool, str]:
     """Runs a workflow; returns whether it succeeded, and its log.
 
-    `options` are act's own, such as `--job NAME`. `actions` has the `action.yml` of actions by their name, such as
+    `options` are act's own, such as `--job NAME`; `env` is what the steps see besides. `actions` has the `action.yml` of actions by their name, such as
     `actions/upload-artifact`; all others do nothing.
     """
     scratch = service.with_name("act")
@@ -40,7 +46,7 @@ def run(
     with subprocess.Popen(
         command,
         cwd=service,
-        env=copies.service_environment(interpreter) | {"NO_COLOR": "1", "UV_NO_PROGRESS": "1"} | environment,
+        env=copies.service_environment(interpreter) | {"NO_COLOR": "1", "UV_NO_PROGRESS": "1"} | dict(env),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -54,7 +60,7 @@ def run(
     return process.returncode == 0, log
 
 
-def _stub(scratch: Path, action: str, written: dict[str, str]) -> Path:
+def _stub(scratch: Path, action: str, written: Mapping[str, str]) -> Path:
     """The folder of an action that stands in for another one."""
     folder = scratch / "actions" / action
     folder.mkdir(parents=True, exist_ok=True)

@@ -6,12 +6,14 @@ action that uploads.
 """
 
 import json
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from . import acting, copies
 from .small_templates import BOTH, EDITED, MENDED, PAGE, Files, make_template, release, write
@@ -57,13 +59,15 @@ class GitHub:
     server: Path
     scratch: Path
 
-    def start(self, event: str = "schedule", *, own_token: str = "", **inputs: str) -> tuple[bool, str]:
+    def start(
+        self, event: str = "schedule", *, own_token: str = "", default_branch: str = "main", **inputs: str
+    ) -> tuple[bool, str]:
         """Starts the workflow on what the server's main has; returns whether it succeeded, and its log."""
         number = len(list(self.scratch.glob("run*")))
         clone = self.scratch / f"run{number}/orders"
         # As the action checkout does it: without the history.
         copies.git(self.scratch, "clone", "--quiet", "--depth", "1", self.server.as_uri(), clone)
-        payload = {"inputs": inputs, "repository": {"default_branch": "main", "full_name": "acme/orders"}}
+        payload = {"inputs": inputs, "repository": {"default_branch": default_branch}}
         (clone.parent / "event.json").write_text(json.dumps(payload))
         secrets = ["--secret", f"GITHUB_TOKEN={TOKEN}"]
         secrets += ["--secret", f"UPDATE_TOKEN={own_token}"] if own_token else []
@@ -74,10 +78,11 @@ class GitHub:
             "update.yml",
             *("--eventpath", str(clone.parent / "event.json"), *secrets),
             actions={"actions/upload-artifact": UPLOAD},
-            GH_STAND_IN=str(self.scratch),
-            PATH=f"{tools}:{copies.service_environment(None)['PATH']}",
-            UV=str(tools / "uv"),
-            CI="true",
+            env={
+                "GH_STAND_IN": str(self.scratch),
+                "PATH": f"{tools}:{copies.service_environment(None)['PATH']}",
+                "UV": str(tools / "uv"),
+            },
         )
 
     def work(self, files: Files, branch: str = "main", subject: str = "Work as a team does") -> None:
@@ -134,10 +139,21 @@ def github(tmp_path: Path) -> GitHub:
     return made
 
 
-def offer(github: GitHub, version: str = "1.1.0", page: str = MENDED, **files: str) -> None:
+CHANGES = "- The page is mended: «so».\n"
+
+
+def offer(github: GitHub, version: str = "1.1.0", page: str = MENDED, changes: str = CHANGES, **files: str) -> None:
     """Makes a release of the template."""
-    (github.template / "CHANGELOG.md").write_text(f"# Changelog\n\n## {version}\n\n- The page is mended: «so».\n")
+    (github.template / "CHANGELOG.md").write_text(f"# Changelog\n\n## {version}\n\n{changes}")
     release(github.template, version, {"page.txt": page, **files})
+
+
+def test_the_template_s_code_runs_where_nothing_may_be_written(github: GitHub) -> None:
+    jobs = yaml.safe_load((github.service / WORKFLOW).read_text())["jobs"]
+    runs_it = [name for name, job in jobs.items() if "make update YES=1" in json.dumps(job["steps"])]
+    assert runs_it == ["merge"]
+    assert jobs["merge"]["permissions"] == {"contents": "read"}
+    assert not re.search(r"secrets\.|github\.token", json.dumps(jobs["merge"]))
 
 
 def test_a_new_version_is_pushed_and_proposed(github: GitHub) -> None:
@@ -151,7 +167,7 @@ def test_a_new_version_is_pushed_and_proposed(github: GitHub) -> None:
     [pull] = github.pulls
     assert (pull["headRefName"], pull["baseRefName"], pull["title"]) == (BRANCH, "main", TITLE)
     assert not pull["isDraft"]
-    assert "- The page is mended: «so».\n" in pull["body"]
+    assert f"### What changes in 1.1.0\n\n{CHANGES}" in pull["body"]
     assert "### Merged with your changes\n\n- `page.txt`\n" in pull["body"]
     newest = copies.git(github.template, "rev-parse", "v1.1.0^{commit}").strip()
     packages = (github.scratch / "packages").read_text().split()
@@ -266,6 +282,16 @@ def test_a_fork_cannot_take_the_place_of_the_pull_request(github: GitHub) -> Non
     assert [pull["isCrossRepository"] for pull in github.pulls] == [True, False]
 
 
+def test_a_text_that_is_too_long_for_github_is_cut(github: GitHub) -> None:
+    github.work({"page.txt": PAGE.replace("line 10", "line ten")})
+    offer(github, changes="- «»\n" * 30_000)
+    succeeded, log = github.start()
+    assert succeeded, log[-10_000:]
+    [pull] = github.pulls
+    assert 30_000 < len(pull["body"].encode()) < 65_536
+    assert "### In conflict\n\n- `page.txt`" in pull["body"]
+
+
 def test_a_version_is_named_by_hand(github: GitHub) -> None:
     offer(github)
     offer(github, "1.2.0", MENDED.upper())
@@ -281,6 +307,14 @@ def test_what_is_no_version_is_refused_before_anything_runs(github: GitHub, vers
     assert "Name a version as in 1.2.0" in log, log
     assert not (github.scratch / "packages").exists()
     assert not list(github.scratch.rglob("owned"))
+
+
+def test_it_is_refused_on_another_branch_than_the_default_one(github: GitHub) -> None:
+    offer(github)
+    succeeded, log = github.start("workflow_dispatch", default_branch="trunk")
+    assert not succeeded
+    assert "Start this on trunk" in log, log
+    assert github.branches == ["main"]
 
 
 def test_a_refusal_says_why(github: GitHub) -> None:

@@ -122,7 +122,7 @@ def test_renovate_finds_the_tag_and_the_digest_of_each_base_image(default_servic
 
 def run(service: Path, event: str, workflow: str, job: str, **environment: str) -> tuple[bool, str]:
     """Runs one job on this machine, with actions that do nothing; returns whether it succeeded, and its log."""
-    return acting.run(service, event, workflow, "--job", job, **environment)
+    return acting.run(service, event, workflow, "--job", job, env=environment)
 
 
 @pytest.mark.parametrize("job", ["lint", "test"])
