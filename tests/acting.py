@@ -26,8 +26,8 @@ def run(
 ) -> tuple[bool, str]:
     """Runs a workflow; returns whether it succeeded, and its log.
 
-    `options` are act's own, such as `--job NAME`; `env` is what the steps see besides. `actions` has the `action.yml` of actions by their name, such as
-    `actions/upload-artifact`; all others do nothing.
+    `options` are act's own, such as `--job NAME`; `env` is what the steps see besides. `actions` has the
+    `action.yml` of actions by their name, such as `actions/upload-artifact`; all others do nothing.
     """
     scratch = service.with_name("act")
     path = service / ".github/workflows" / workflow
