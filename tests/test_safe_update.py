@@ -553,6 +553,20 @@ def test_a_service_in_a_folder_of_a_larger_repository(tmp_path: Path) -> None:
     assert copies.changed(whole) == []
 
 
+def test_a_clone_without_the_older_commits_is_updated(tmp_path: Path) -> None:
+    template = make_template(tmp_path / "template", {"a.md": PAGE})
+    whole = copies.generate_committed(template, tmp_path / "whole")
+    write(whole, {"a.md": EDITED})
+    copies.commit(whole, "Edit")
+    service = tmp_path / "orders"
+    copies.git(tmp_path, "clone", "--quiet", "--depth", "1", whole.as_uri(), service)
+    release(template, "2.0.0", {"a.md": MENDED})
+    assert safe_update(service).code == 0
+    assert (service / "a.md").read_text() == BOTH
+    assert undo(service) == 0
+    assert (service / "a.md").read_text() == EDITED
+
+
 def test_line_ends_and_modes_are_as_the_team_s_attributes_say(tmp_path: Path) -> None:
     template = make_template(tmp_path / "template", {"a.bat": PAGE, "run.sh": PAGE})
     service = copies.generate_committed(template, tmp_path / "orders")

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,13 +13,12 @@ from typing import Any
 import pytest
 import yaml
 
-from . import copies
-from .interpreters import real_interpreter
+from . import acting, copies
 
-TOOLS = Path(sys.executable).parent
+TOOLS = acting.TOOLS
 
 # All other jobs read at most.
-WRITERS = {"release.yml: publish", "tags.yml: tags"}
+WRITERS = {"release.yml: publish", "tags.yml: tags", "update.yml: propose"}
 
 
 @pytest.fixture(params=["service", "template"])
@@ -124,34 +122,7 @@ def test_renovate_finds_the_tag_and_the_digest_of_each_base_image(default_servic
 
 def run(service: Path, event: str, workflow: str, job: str, **environment: str) -> tuple[bool, str]:
     """Runs one job on this machine, with actions that do nothing; returns whether it succeeded, and its log."""
-    scratch = service.with_name("act")
-    action = scratch / "action"
-    action.mkdir(parents=True)
-    (action / "action.yml").write_text("{name: Nothing, runs: {using: composite, steps: [{run: 'true', shell: sh}]}}")
-    runner = workflows(service / ".github")[workflow]["jobs"][job]["runs-on"]
-    command = [
-        *(str(TOOLS / "act"), event, "--workflows", f".github/workflows/{workflow}", "--job", job),
-        *("--platform", f"{runner}=-self-hosted"),
-        *("--action-cache-path", str(scratch), "--no-cache-server"),
-    ]
-    for used in sorted({step["uses"] for step in steps(service / ".github") if "uses" in step}):
-        command += ["--local-repository", f"{used}={action}"]
-    interpreter = real_interpreter((service / ".python-version").read_text().strip())
-    with subprocess.Popen(
-        command,
-        cwd=service,
-        env=copies.service_environment(interpreter) | {"NO_COLOR": "1", "UV_NO_PROGRESS": "1"} | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            log, _ = process.communicate(timeout=600)
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
-    return process.returncode == 0, log
+    return acting.run(service, event, workflow, "--job", job, env=environment)
 
 
 @pytest.mark.parametrize("job", ["lint", "test"])

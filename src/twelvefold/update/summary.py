@@ -107,13 +107,17 @@ def as_pull_request(summary: Summary) -> str:
     """The summary as Markdown."""
     if summary.outcome in (REFUSED, UP_TO_DATE):
         return as_text(summary)
-    parts = [f"## {_headline(summary)}", ""]
-    for section in summary.changelog:
-        parts += [f"### What changes in {section.version}", "", section.text, ""]
-    for title, items in _lists(summary):
-        parts += [f"### {title}", "", *(f"- {_marked(item)}" for item in items), ""]
+    lists = [_chapter(title, (f"- {_marked(item)}" for item in items)) for title, items in _lists(summary)]
+    # Before a long changelog: what cannot wait, and is the first of the lists.
+    first = 1 if summary.files.conflicts else 0
+    changes = [_chapter(f"What changes in {section.version}", [section.text]) for section in summary.changelog]
+    parts = [f"## {_headline(summary)}", "", *lists[:first], *changes, *lists[first:]]
     parts += [f"The template is {_template(summary)}. `twelvefold undo` takes an update back."]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _chapter(title: str, lines: Iterable[str]) -> str:
+    return "\n".join([f"### {title}", "", *lines, ""])
 
 
 def _headline(summary: Summary) -> str:

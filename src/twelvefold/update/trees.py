@@ -135,8 +135,10 @@ def make_scratch(folder: Path, service: Repository, *, borrow: bool = True) -> S
     scratch = _lay_out(folder, service, common / "config", objects)
     if borrow:
         (folder / "objects/info/alternates").write_text(f"{common / 'objects'}\n")
-    if (attributes := common / "info/attributes").is_file():
-        shutil.copyfile(attributes, folder / "info/attributes")
+    # `shallow` says where the history of a clone without the older commits ends.
+    for name in ("info/attributes", "shallow"):
+        if (common / name).is_file():
+            shutil.copyfile(common / name, folder / name)
     return scratch
 
 
