@@ -60,7 +60,7 @@ def let_the_newest_release_do_it(path: Path, yes: bool) -> int:
 def undo(path: Path) -> int:
     """Takes the last update of a service back; returns the exit code."""
     try:
-        with _ending_as_by_an_interrupt():
+        with ending_as_by_an_interrupt():
             sys.stdout.write(undo_update(find_repository(path)))
     except (Refusal, GitError, OSError) as error:
         sys.stderr.write(f"{path}: nothing was undone. {error}\n")
@@ -85,7 +85,7 @@ def _update(path: Path, options: Options) -> Summary:
 def _refusing(path: Path, options: Options) -> Summary:
     """What was done, or why nothing was."""
     try:
-        with _ending_as_by_an_interrupt():
+        with ending_as_by_an_interrupt():
             return _update(path, options)
     except Refusal as refusal:
         reason = str(refusal)
@@ -97,7 +97,7 @@ def _refusing(path: Path, options: Options) -> Summary:
 
 
 @contextmanager
-def _ending_as_by_an_interrupt() -> Iterator[None]:
+def ending_as_by_an_interrupt() -> Iterator[None]:
     """Lets SIGTERM end an update as Ctrl-C does, so that it takes back what it has begun."""
 
     def stop(number: int, frame: object) -> None:
