@@ -83,9 +83,10 @@ def _adopt(service: Service, scratch: Path, options: Options, wish: Wish) -> Sum
     proposal = propose(service, head, sides, merge(work, sides))
     summary = summarise(service, standard, comparison, choices, beside, proposal)
     written = choices.take | set(choices.decided(Decision.TAKE))
-    summary = replace(summary, notes=notes(service, proposal.merge.tree, written, work))
+    told = notes(service, proposal.merge.tree, written, work)
+    summary = replace(summary, notes=told, asked=wish.asks, checked=options.check)
     if options.check:
-        return replace(summary, checked=True)
+        return summary
     conflicts = bool(proposal.conflicts)
     commit = change_service(service, work, proposal, as_message(summary), conflicts=conflicts)
     return replace(summary, commit=commit)
@@ -124,17 +125,19 @@ def _render(
         order = replace(order, guesses={name: found.answer for name, found in guesses.items()})
         try:
             rendering = render(order, root, prefix, what)
-            break
         except Refusal as refusal:
-            wrong = _refused_guess(str(refusal), guesses)
             shutil.rmtree(root, ignore_errors=True)
-            if wrong is None and not asks:
+            if wrong := _refused_guess(str(refusal), guesses):
+                del guesses[wrong]
+                continue
+            if not asks:  # else it may be a question without a default
                 raise
-            if wrong is None:
-                return Standard(version, render_asking_all(order, root, prefix, what), guesses)
-            guesses = {name: found for name, found in guesses.items() if name != wrong}
+        break
     if asks:
-        shutil.rmtree(root)
+        from .asking import tell_guesses
+
+        shutil.rmtree(root, ignore_errors=True)
+        tell_guesses(guesses)
         rendering = render_asking_all(order, root, prefix, what)
     return Standard(version, rendering, guesses)
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.console import Console
 from rich.rule import Rule
+from rich.text import Text
 
 from .beside import side_by_side
 from .choices import Choices, Decision, defaults
 from .comparison import Both, Comparison, Group
+from .guesses import Guess
+from .summary import shortened
 
 WHOLE, KEEP_ALL = "show all of it", "keep ours, here and in all that follow"
 
@@ -15,6 +20,15 @@ WHOLE, KEEP_ALL = "show all of it", "keep ours, here and in all that follow"
 def ask(comparison: Comparison) -> Choices:
     """Shows each file that both have, then offers what only the standard has. Raises KeyboardInterrupt."""
     return Choices(_ask_about_both(comparison.differing, Console()), _ask_what_to_take(comparison))
+
+
+def tell_guesses(guesses: Mapping[str, Guess]) -> None:
+    """Says which answers stand in the questions that follow, and where they come from."""
+    console = Console()
+    if guesses:
+        console.print("Guessed from the service's files; Return takes what is shown:", style="bold")
+    for question, found in guesses.items():
+        console.print(Text(f"  {question}: {found.answer}  (from {found.where})"))
 
 
 def show_differences(comparison: Comparison, console: Console) -> None:
@@ -68,7 +82,10 @@ def _ask_what_to_take(comparison: Comparison) -> set[str]:
     if not comparison.groups:
         return set()
     ticked = defaults(comparison).take
-    groups = [questionary.Choice(_title(group), group, checked=group.ticked) for group in comparison.groups]
+    groups = [
+        questionary.Choice(f"{group.title}: {shortened(group.files)}", group, checked=group.ticked)
+        for group in comparison.groups
+    ]
     taken = questionary.checkbox("Only the standard has these. Which do you take?", choices=groups).unsafe_ask()
     files = [path for group in taken for path in group.files]
     if len(files) < 2 or not questionary.confirm("Choose among their files?", default=False).unsafe_ask():
@@ -79,13 +96,3 @@ def _ask_what_to_take(comparison: Comparison) -> set[str]:
 
 def _is_ticked(path: str, groups: list[Group]) -> bool:
     return any(path in group.files and group.ticked for group in groups)
-
-
-def _title(group: Group) -> str:
-    """A group with as many of its files as fit in a line."""
-    names, shown = group.files, ""
-    for number, name in enumerate(names):
-        if len(shown) + len(name) > 60:
-            return f"{group.title}: {shown} and {len(names) - number} more"
-        shown += f", {name}" if shown else name
-    return f"{group.title}: {shown}"

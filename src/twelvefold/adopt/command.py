@@ -33,8 +33,6 @@ def adopt(
     """Adopts a service, says what happened, and returns the exit code: 0 done, 1 with conflicts, 2 nothing done."""
     asks = at_a_terminal() and not (yes or check or as_json)
     wish = Wish(source, asks, _chooser(asks=asks, diff=diff and not as_json))
-    if not asks and not as_json and not check:
-        sys.stderr.write("Nobody is asked: what exists is kept, and of the rest what touches no code is taken.\n")
     try:
         summary = _refusing(path, Options(to, answers(data), check, yes), wish)
     except Refusal as refusal:

@@ -39,7 +39,8 @@ def _about_targets(service: Service, result: Tree, added: set[str], work: Scratc
     missing = sorted(called - _targets(result, f"{prefix}Makefile", work))
     if not missing:
         return ""
-    return f"The new workflows call make {' '.join(missing)}, which your Makefile has not: add them, or edit the workflows."
+    calls = f"The new workflows call make {' '.join(missing)}"
+    return f"{calls}, which your Makefile has not: add them, or edit the workflows."
 
 
 def _called_targets(workflow: str) -> set[str]:

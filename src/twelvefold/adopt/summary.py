@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..update.proposal import Proposal
-from ..update.service import Service
+from ..update.service import ANSWERS_FILE, Service
 from .choices import Choices, Decision
 from .comparison import Comparison
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .adopting import Standard
 
 ADOPTED, CONFLICTS, REFUSED = "adopted", "conflicts", "refused"
+UNASKED = "Nobody was asked: all that exists is kept, and of the rest that is taken which touches no code."
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Files:
 
 @dataclass(frozen=True)
 class Summary:
-    """What happened to a service, or would happen with `checked`."""
+    """What happened to a service, or would happen with `checked`; `asked` tells whether somebody chose."""
 
     service: str
     outcome: str
@@ -41,6 +42,7 @@ class Summary:
     source: str = ""
     template_commit: str = ""
     checked: bool = False
+    asked: bool = False
     reason: str = ""
     commit: str | None = None
     answers: dict[str, Any] = field(default_factory=dict)
@@ -72,7 +74,7 @@ def summarise(
     decided = {path for path, decision in choices.decisions.items() if decision is not Decision.KEEP}
     files = Files(
         conflicts=sorted({stage.path for stage in proposal.conflicts}),
-        added=sorted(choices.take),
+        added=sorted({f"{service.repository.prefix}{ANSWERS_FILE}", *choices.take}),
         replaced=choices.decided(Decision.TAKE),
         beside=beside,
         kept=sorted([one.path for one in comparison.differing if one.path not in decided] + comparison.yours),
@@ -113,6 +115,7 @@ def as_text(summary: Summary) -> str:
     lines = [
         f"{summary.service}: {_headline(summary)}",
         f"Template: {summary.source} at commit {summary.template_commit[:12]}",
+        *([] if summary.asked else [UNASKED]),
         "",
         *_body(summary),
         *summary.notes,
@@ -147,11 +150,21 @@ def _lists(summary: Summary) -> Iterable[tuple[str, list[str]]]:
         "Yours kept, though the standard has them too": files.kept,
         "The same in both": files.same,
         "Not taken, and not brought by later updates": [
-            f"{title}: {', '.join(left)}" for title, left in files.not_taken.items()
+            f"{title}: {shortened(left)}" for title, left in files.not_taken.items()
         ],
         "Not taken, since something of yours lies there": files.in_the_way,
     }
     return [(title, items) for title, items in told.items() if items]
+
+
+def shortened(names: list[str], room: int = 60) -> str:
+    """As many names as fit into so many characters, and how many there are beside them."""
+    shown = names[:1]
+    for name in names[1:]:
+        if len(", ".join([*shown, name])) > room:
+            return f"{', '.join(shown)} and {len(names) - len(shown)} more"
+        shown.append(name)
+    return ", ".join(shown)
 
 
 def _answer(summary: Summary, name: str) -> str:
