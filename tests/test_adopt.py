@@ -511,7 +511,7 @@ def shown(ours: bytes, standard: bytes, *, whole: bool = False) -> list[str]:
 def test_both_sides_stand_beside_each_other_in_a_hundred_columns() -> None:
     lines = shown(EDITED.encode(), MENDED.encode())
     assert max(map(len, lines)) <= 100
-    assert re.fullmatch(r" 4 The team's own line\. +<", lines[4])
+    assert re.fullmatch(r" 4 The team's own line\. +<", lines[3])
     assert re.fullmatch(r"11 A page, line 10 +\| +10 A page, line 10, mended by the template", lines[-3])
     assert lines[1].split() == "2 A page, line 2 2 A page, line 2".split()
 
@@ -598,7 +598,7 @@ def their_tests(service: Path) -> str:
     return copies.run(*command, cwd=service, env=environment | {"PYTHONDONTWRITEBYTECODE": "1"})
 
 
-def renamed(template: Path, folder: Path) -> Path:
+def cloned(template: Path, folder: Path) -> Path:
     """The real template, to which releases can be added."""
     copies.git(template.parent, "clone", "--quiet", template, folder)
     return folder
@@ -636,7 +636,7 @@ def renamed(template: Path, folder: Path) -> Path:
 def test_a_foreign_service_keeps_its_files_and_its_tests_stay_green(
     name: str, tests: str, kept: set[str], guessed: dict[str, str], copier_template: Path, tmp_path: Path
 ) -> None:
-    template = renamed(copier_template, tmp_path / "template")
+    template = cloned(copier_template, tmp_path / "template")
     service = Path(shutil.copytree(FOREIGN / name, tmp_path / name))
     copies.commit(service, "Begin")
     before = hashes(service)

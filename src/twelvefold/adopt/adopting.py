@@ -127,8 +127,8 @@ def _render(
             rendering = render(order, root, prefix, what)
         except Refusal as refusal:
             shutil.rmtree(root, ignore_errors=True)
-            if wrong := _refused_guess(str(refusal), guesses):
-                del guesses[wrong]
+            if guesses:
+                guesses = _without_the_refused(str(refusal), guesses)
                 continue
             if not asks:  # else it may be a question without a default
                 raise
@@ -142,10 +142,12 @@ def _render(
     return Standard(version, rendering, guesses)
 
 
-def _refused_guess(reason: str, guesses: Mapping[str, Guess]) -> str | None:
-    """The question whose guessed answer the template refuses, if that is the reason."""
-    found = re.search(r"question ['\"](\w+)['\"]", reason)
-    return found[1] if found and found[1] in guesses else None
+def _without_the_refused(reason: str, guesses: Mapping[str, Guess]) -> dict[str, Guess]:
+    """The guesses but for the one that the reason names; none when it names none."""
+    named = re.search(r"\bfor (?:question )?'(\w+)'", reason)
+    if named is None or named[1] not in guesses:
+        return {}
+    return {name: found for name, found in guesses.items() if name != named[1]}
 
 
 def _draft_factors(service: Service, rendering: Rendering) -> None:
