@@ -287,6 +287,22 @@ def test_a_file_that_was_kept_counts_as_edited(template: Path, service: Path) ->
     assert copies.git(service, "show", ":2:Makefile") == TEAM["Makefile"]
 
 
+def test_a_file_that_is_another_one_altogether_is_left_to_the_team(template: Path, service: Path) -> None:
+    told = adopted(service, template)
+    assert any("'Makefile merge=ours'" in note for note in told.summary["notes"])
+    write(service, {".gitattributes": "Makefile merge=ours\n"})
+    copies.commit(service, "Keep the Makefile")
+    changes: Files = {
+        "Makefile.jinja": mended(str(STANDARD["Makefile.jinja"])),
+        "docs/guide.md": mended(page("A guide")),
+    }
+    release(template, "2.0.0", changes)
+    told = safe_update(service)
+    assert told.conflicts == ["docs/guide.md"]
+    assert told.files["left_yours"] == ["Makefile"]
+    assert (service / "Makefile").read_text() == TEAM["Makefile"]
+
+
 def test_undo_takes_it_back(template: Path, service: Path) -> None:
     before = picture(service)
     adopted(service, template)

@@ -83,7 +83,8 @@ def _adopt(service: Service, scratch: Path, options: Options, wish: Wish) -> Sum
     proposal = propose(service, head, sides, merge(work, sides))
     summary = summarise(service, standard, comparison, choices, beside, proposal)
     written = choices.take | set(choices.decided(Decision.TAKE))
-    told = notes(service, proposal.merge.tree, written, work)
+    kept = [both for both in comparison.differing if both.path in summary.files.kept]
+    told = notes(service, proposal.merge.tree, written, kept, work)
     summary = replace(summary, notes=told, asked=wish.asks, checked=options.check)
     if options.check:
         return summary
