@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import select
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 from pytest_gitconfig.plugin import GitConfig
 from rich.console import Console
 
-from twelvefold.adopt.adopting import Wish, adopt_service
+from twelvefold.adopt.adopting import Wish, adopt_service, template_source
 from twelvefold.adopt.beside import side_by_side
 from twelvefold.adopt.choices import Choices, Decision, defaults
 from twelvefold.adopt.command import adopt
@@ -53,10 +54,10 @@ from .small_templates import (
 FOREIGN = Path(__file__).parent / "foreign" / "adopt"
 OWNERSHIP = "| starter | `README.md`, `notes/` | left alone |\n| derived | `openapi.json` | left alone |\n"
 QUESTIONS = (
-    QUESTION
-    + "description:\n  type: str\n  default: Keeps notes.\n"
-    + "python:\n  type: str\n  choices: ['3.12', '3.13']\n  default: '3.13'\n"
-    + "region:\n  type: str\n  default: eu\n"
+    QUESTION.replace("default", "help: Which name?\n  default")
+    + "description:\n  type: str\n  help: What for?\n  default: Keeps notes.\n"
+    + "python:\n  type: str\n  help: Which Python?\n  choices: ['3.12', '3.13']\n  default: '3.13'\n"
+    + "region:\n  type: str\n  help: Where?\n  default: eu\n"
 )
 STANDARD: Files = {
     ".github/workflows/test.yml": page("The standard's workflow") + "# make deploy\nrun: make setup test\n",
@@ -231,6 +232,47 @@ def test_a_check_tells_the_same_and_changes_nothing(
     assert re.search(r"1 test: +\| +1 The commands of bills, line 1", said)
     assert said.endswith("Nothing was changed.\n")
     assert checked.files == adopted(service, template).files
+
+
+@pytest.mark.parametrize(
+    ("given", "recorded"),
+    [
+        ("gh:acme/twelvefold", "gh:acme/twelvefold"),
+        ("https://github.com/acme/twelvefold", "https://github.com/acme/twelvefold"),
+        ("https://git.example.com/twelvefold.git", "https://git.example.com/twelvefold.git"),
+        ("https://git.example.com/twelvefold", "git+https://git.example.com/twelvefold"),
+        ("ssh://git@git.example.com/twelvefold", "git+ssh://git@git.example.com/twelvefold"),
+        ("git@git.example.com:twelvefold", "git@git.example.com:twelvefold"),
+        ("somebody@git.example.com:twelvefold", "git+somebody@git.example.com:twelvefold"),
+    ],
+)
+def test_the_address_is_recorded_so_that_copier_knows_it(given: str, recorded: str) -> None:
+    assert template_source(given) == recorded
+
+
+def test_an_address_of_git_s_serves_as_well_as_a_folder(template: Path, service: Path) -> None:
+    told = adopted(service, template.as_uri())
+    assert told.code == 0
+    assert copies.answers(service)["_src_path"] == f"git+{template.as_uri()}"
+    assert "Later versions come by twelvefold update." in told.summary["notes"]
+    release(template, "2.0.0", {"docs/new.md": PAGE})
+    assert safe_update(service).files["added"] == ["docs/new.md"]
+
+
+def test_a_folder_is_recorded_by_its_whole_path_and_warned_of(
+    template: Path, service: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(template.parent)
+    told = adopted(service, template.name)
+    assert copies.answers(service)["_src_path"] == str(template)
+    assert any("a folder that other machines have not" in note for note in told.summary["notes"])
+
+
+def test_a_password_is_never_recorded(service: Path) -> None:
+    told = adopted(service, "https://ci:hunter2@git.example.com/twelvefold.git")
+    assert told.code == 2
+    assert "holds credentials" in told.summary["reason"]
+    assert "hunter2" not in json.dumps(told.summary)
 
 
 def test_a_service_in_a_folder_of_its_repository(template: Path, tmp_path: Path) -> None:
@@ -560,11 +602,13 @@ def at_a_terminal(service: Path, template: Path, answers: list[tuple[str, bytes]
         os.close(theirs)
         seen, answered = "", 0
         with suppress(OSError):  # how the end of a terminal is told
-            while chunk := os.read(ours, 4096):
+            while select.select([ours], [], [], 60)[0] and (chunk := os.read(ours, 4096)):
                 seen += chunk.decode("utf-8", "replace")
                 if answers and answers[0][0] in seen[answered:]:
                     answered = len(seen)
                     os.write(ours, answers.pop(0)[1])
+        if answers:  # a question that was never asked
+            process.kill()
         code = process.wait(60)
     os.close(ours)
     return code, re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen)
@@ -593,12 +637,15 @@ def test_at_a_terminal_a_person_decides(service: Path, tmp_path: Path) -> None:
     assert (service / "LICENSE").read_text() == (service / "src/x.py").read_text() == PAGE
 
 
-def test_ctrl_c_at_a_question_leaves_the_service_as_it_was(template: Path, service: Path) -> None:
+@pytest.mark.parametrize("question", ["Which name?", "Makefile (1 of 2)", "Which do you take?"])
+def test_ctrl_c_at_a_question_leaves_the_service_as_it_was(template: Path, service: Path, question: str) -> None:
     before = picture(service)
-    answers = [(name, RETURN) for name in ("name", "description", "python", "region")]
-    code, seen = at_a_terminal(service, template, [*answers, ("Makefile (1 of 2)", b"\x03")])
-    assert code == 2
-    assert "Stopped; all is as it was." in seen
+    asked = ["Which name?", "What for?", "Which Python?", "Where?"]
+    order = [*asked, "Makefile (1 of 2)", "docs/guide.md (2 of 2)", "Which do you take?"]
+    answers = [(one, RETURN) for one in order[: order.index(question)]]
+    code, seen = at_a_terminal(service, template, [*answers, (question, b"\x03")])
+    assert code == 2, seen
+    assert re.search(r"Stopped; (all is as it was|nothing was changed)\.", seen)
     assert "Traceback" not in seen
     assert picture(service) == before
 

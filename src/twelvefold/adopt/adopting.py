@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from .. import draft
 from ..harness.contract import FILE as FACTORS
@@ -21,7 +22,7 @@ from ..update.proposal import propose
 from ..update.rendering import Order, Rendering, render, render_asking_all
 from ..update.service import ANSWERS_FILE, Repository, Service, open_foreign
 from ..update.template import Version, address, open_template, wanted_version
-from ..update.transition import alone, is_interrupted, recover
+from ..update.transition import alone, recover_first
 from ..update.trees import Tree, add_folder, make_scratch
 from .choices import Choices, Chooser, Decision
 from .comparison import Comparison, compare
@@ -31,6 +32,8 @@ from .summary import Summary, as_message, summarise
 
 NO_ANSWERS: bytes = b"{}\n"
 BESIDE = ".standard"
+# What Copier takes for git by itself; every other address needs a prefix.
+KNOWN_TO_COPIER = re.compile(r"(git@|git://|git\+|gh:|gl:|https://(github|gitlab)\.com/).*|.*\.git")
 
 
 @dataclass(frozen=True)
@@ -54,10 +57,7 @@ class Standard:
 def adopt_service(repository: Repository, scratch: Path, options: Options, wish: Wish) -> Summary:
     """Adopts a service, or with `check` only says what would happen. Raises Refusal and leaves it as it was."""
     with nullcontext() if options.check else alone(repository):
-        if is_interrupted(repository):
-            if options.check:
-                raise Refusal("An update was interrupted: twelvefold undo brings the service back as it was.")
-            recover(repository)
+        recover_first(repository, check=options.check)
         service = open_foreign(repository, template_source(wish.source))
         if not options.check:
             require_identity(repository)
@@ -65,9 +65,18 @@ def adopt_service(repository: Repository, scratch: Path, options: Options, wish:
 
 
 def template_source(source: str) -> str:
-    """The template's address as it is recorded: a folder by its whole path, since updates start from elsewhere."""
+    """The template's address as it is recorded, since updates start from elsewhere: a folder by its whole path.
+
+    Raises Refusal for an address that holds a password or a token, which everybody could read then.
+    """
     folder = Path(address(source)).expanduser()
-    return str(folder.resolve()) if folder.is_dir() else source
+    if folder.is_dir():
+        return str(folder.resolve())
+    parts = urlsplit(address(source))
+    if parts.password or (parts.username and parts.scheme in ("http", "https")):
+        raise Refusal("The template's address holds credentials, which would be recorded: let git have them elsewhere.")
+    remote = "://" in source or re.match(r"[^/\\:]{2,}:(?!:).", source)
+    return f"git+{source}" if remote and not KNOWN_TO_COPIER.fullmatch(source) else source
 
 
 def _adopt(service: Service, scratch: Path, options: Options, wish: Wish) -> Summary:
@@ -117,30 +126,40 @@ def _standard(service: Service, scratch: Path, options: Options, wish: Wish) -> 
 def _render(
     service: Service, version: Version, scratch: Path, order: Order, guesses: dict[str, Guess], *, asks: bool
 ) -> Standard:
-    """Renders with those guesses that are valid answers, and with `asks` shows them as the defaults of questions."""
+    """Renders with those guesses that are valid answers; with `asks` they are the defaults of questions."""
     repository = service.repository
-    root, prefix = scratch / "standard" / repository.top.name, repository.prefix
-    what = f"Version {version.said}"
+    place = (scratch / "standard" / repository.top.name, repository.prefix, f"Version {version.said}")
     guesses = {name: found for name, found in guesses.items() if name not in order.changed}
-    while True:
-        order = replace(order, guesses={name: found.answer for name, found in guesses.items()})
-        try:
-            rendering = render(order, root, prefix, what)
-        except Refusal as refusal:
-            shutil.rmtree(root, ignore_errors=True)
-            if guesses:
-                guesses = _without_the_refused(str(refusal), guesses)
-                continue
-            if not asks:  # else it may be a question without a default
-                raise
-        break
+    rendering, guesses = _render_guessing(order, place, guesses)
     if asks:
         from .asking import tell_guesses
 
-        shutil.rmtree(root, ignore_errors=True)
+        shutil.rmtree(place[0], ignore_errors=True)
         tell_guesses(guesses)
-        rendering = render_asking_all(order, root, prefix, what)
+        rendering = render_asking_all(_guessing(order, guesses), *place)
+    if isinstance(rendering, Refusal):
+        raise rendering
     return Standard(version, rendering, guesses)
+
+
+def _render_guessing(
+    order: Order, place: tuple[Path, str, str], guesses: dict[str, Guess]
+) -> tuple[Rendering | Refusal, dict[str, Guess]]:
+    """Gives up guesses until the template takes the others; a refusal when that is not the trouble."""
+    while True:
+        try:
+            return render(_guessing(order, guesses), *place), guesses
+        except Refusal as refusal:
+            if refusal.__cause__ is None:  # somebody has stopped it
+                raise
+            shutil.rmtree(place[0], ignore_errors=True)
+            if not guesses:
+                return refusal, guesses
+            guesses = _without_the_refused(str(refusal), guesses)
+
+
+def _guessing(order: Order, guesses: dict[str, Guess]) -> Order:
+    return replace(order, guesses={name: found.answer for name, found in guesses.items()})
 
 
 def _without_the_refused(reason: str, guesses: Mapping[str, Guess]) -> dict[str, Guess]:

@@ -18,7 +18,7 @@ from .service import ANSWERS_FILE, Repository, Service, open_service
 from .summary import CONFLICTS, UP_TO_DATE, Summary, as_message
 from .telling import summarise
 from .template import is_older, open_template, recorded_version, wanted_version
-from .transition import alone, is_interrupted, recover
+from .transition import alone, recover_first
 from .trees import Scratch, Tree, add_folder, make_scratch
 from .trust import require_trust
 
@@ -26,10 +26,7 @@ from .trust import require_trust
 def update_service(repository: Repository, scratch: Path, options: Options) -> Summary:
     """Updates a service, or with `check` only says what would happen. Raises Refusal and leaves it as it was."""
     with nullcontext() if options.check else alone(repository):
-        if is_interrupted(repository):
-            if options.check:
-                raise Refusal("An update was interrupted: twelvefold undo brings the service back as it was.")
-            recover(repository)
+        recover_first(repository, check=options.check)
         service = open_service(repository)
         if not options.check:
             require_identity(repository)
