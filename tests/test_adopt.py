@@ -426,6 +426,29 @@ def test_a_file_is_never_written_over_another_one_beside_it(template: Path, serv
     assert picture(service) == before
 
 
+def test_work_that_was_done_amid_the_questions_is_seen(template: Path, service: Path, tmp_path: Path) -> None:
+    def choose(comparison: Comparison) -> Choices:
+        write(service, {".editorconfig": EDITED})
+        return defaults(comparison)
+
+    with pytest.raises(Refusal, match=r"not committed: \.editorconfig"):
+        adopt_service(
+            find_repository(service), tmp_path, Options(yes=True), Wish(str(template), asks=False, choose=choose)
+        )
+    assert (service / ".editorconfig").read_text() == EDITED
+
+    def choose_and_commit(comparison: Comparison) -> Choices:
+        copies.commit(service, "Go on meanwhile")
+        return defaults(comparison)
+
+    copies.commit(service, "Set")
+    (tmp_path / "again").mkdir()
+    wish = Wish(str(template), asks=False, choose=choose_and_commit)
+    with pytest.raises(Refusal, match="a new commit since the first question"):
+        adopt_service(find_repository(service), tmp_path / "again", Options(yes=True), wish)
+    assert copies.changed(service) == []
+
+
 # -- What is in the way ------------------------------------------------------------------------------------------------
 
 

@@ -87,6 +87,8 @@ def _adopt(service: Service, scratch: Path, options: Options, wish: Wish) -> Sum
     owners = ownership(standard.rendering, standard.rendering)
     comparison = compare(service, head, rendered, owners, work)
     choices = wish.choose(comparison)
+    if open_foreign(service.repository, service.source) != service:
+        raise Refusal("There is a new commit since the first question: begin anew.")
     beside = _places_beside(service, head, comparison, choices)
     sides = _sides(service, standard.version, head, comparison, choices, beside)
     proposal = propose(service, head, sides, merge(work, sides))
