@@ -11,7 +11,7 @@ from twelvefold.harness import contract
 from twelvefold.harness.contract import Contract
 
 FOREIGN = Path(__file__).parent / "foreign"
-SERVICES = sorted(folder.name for folder in FOREIGN.iterdir() if folder.is_dir())
+SERVICES = sorted(file.parent.name for file in FOREIGN.glob(f"*/{contract.FILE}"))
 
 
 def copied(service: str, folder: Path) -> Path:

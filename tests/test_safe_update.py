@@ -19,7 +19,7 @@ import pytest
 from pytest_gitconfig.plugin import GitConfig
 
 from hooks.releases import HistoryError, tag_missing
-from twelvefold.update import transition, updating
+from twelvefold.update import changing, transition
 from twelvefold.update.command import undo, update
 from twelvefold.update.service import find_repository
 
@@ -841,7 +841,7 @@ def interrupted(
         copies.commit(lived_in, "Give in")
     steps: list[transition.Step] = []
     with monkeypatch.context() as patch:
-        patch.setattr(updating, "carry_out", lambda repository, step: steps.append(step))
+        patch.setattr(changing, "carry_out", lambda repository, step: steps.append(step))
         safe_update(lived_in)
     before = picture(lived_in)
     finished = Path(shutil.copytree(lived_in, tmp_path / "finished", symlinks=True))

@@ -47,7 +47,24 @@ def _parser() -> argparse.ArgumentParser:
     update.add_argument("--body", type=Path, metavar="FILE", help="write what happened as the text of a pull request")
     update.add_argument("--as-released", action="store_true", help="let the template's newest release do it")
 
-    undo = commands.add_parser("undo", help="take the last update of a service back")
+    adopt = commands.add_parser("adopt", help="bring a service that no template made under the template's standards")
+    adopt.set_defaults(run=_adopt)
+    adopt.add_argument("project", nargs="?", type=Path, default=Path(), help="the service's folder, default: this one")
+    adopt.add_argument(
+        "--from", dest="source", metavar="TEMPLATE", required=True, help="the template's address or folder"
+    )
+    adopt.add_argument("--to", metavar="VERSION", help="which version of the template, default: its newest release")
+    adopt.add_argument("-d", "--data", action="append", default=[], metavar="QUESTION=ANSWER", help="an answer")
+    adopt.add_argument("--check", action="store_true", help="ask nothing, say what would happen, and change nothing")
+    adopt.add_argument(
+        "--diff", action="store_true", help="with --check or --yes: show the files that both have side by side"
+    )
+    adopt.add_argument(
+        "--yes", action="store_true", help="ask nothing, keep all that exists, and trust the template's code"
+    )
+    adopt.add_argument("--json", action="store_true", help="ask nothing, and say what happened as JSON")
+
+    undo = commands.add_parser("undo", help="take the last update of a service back, or its adoption")
     undo.set_defaults(run=_undo)
     undo.add_argument("project", nargs="?", type=Path, default=Path(), help="the service's folder, default: this one")
 
@@ -112,6 +129,21 @@ def _update(arguments: argparse.Namespace) -> int:
         yes=arguments.yes,
         as_json=arguments.json,
         body=arguments.body,
+    )
+
+
+def _adopt(arguments: argparse.Namespace) -> int:
+    from .adopt.command import adopt
+
+    return adopt(
+        arguments.project,
+        arguments.source,
+        to=arguments.to,
+        data=arguments.data,
+        check=arguments.check,
+        diff=arguments.diff,
+        yes=arguments.yes,
+        as_json=arguments.json,
     )
 
 

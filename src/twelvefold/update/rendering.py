@@ -50,13 +50,17 @@ class Rendering:
 
 @dataclass(frozen=True)
 class Order:
-    """What is rendered: a version (a commit) of a source, with the answers file's content and changed answers."""
+    """What is rendered: a version (a commit) of a source, with the answers file's content and changed answers.
+
+    `guesses` stand in the place of the template's own defaults.
+    """
 
     source: str
     commit: str
     answers: bytes
     changed: Mapping[str, Any] = field(default_factory=dict)
     secrets: Mapping[str, Any] = field(default_factory=dict)
+    guesses: Mapping[str, Any] = field(default_factory=dict)
     trusted: bool = False
 
 
@@ -86,6 +90,11 @@ def render_asking(order: Order, root: Path, prefix: str, what: str) -> Rendering
     return _refusing(what, lambda: _render(order, root, prefix, defaults=False, data=answered))
 
 
+def render_asking_all(order: Order, root: Path, prefix: str, what: str) -> Rendering:
+    """Renders, and asks every question at the terminal, as a first copy does. Raises Refusal."""
+    return _refusing(what, lambda: _render(order, root, prefix, defaults=False, data={}))
+
+
 def _render(order: Order, root: Path, prefix: str, *, defaults: bool, data: dict[str, Any]) -> Rendering:
     folder = root / prefix
     folder.mkdir(parents=True)
@@ -95,7 +104,7 @@ def _render(order: Order, root: Path, prefix: str, *, defaults: bool, data: dict
         folder,
         {**data, **order.changed},
         vcs_ref=order.commit,
-        user_defaults=dict(order.secrets),
+        user_defaults={**order.secrets, **order.guesses},
         defaults=defaults,
         overwrite=True,
         quiet=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,12 +87,27 @@ def find_repository(folder: Path) -> Repository:
 
 def open_service(repository: Repository) -> Service:
     """The service in a repository. Raises Refusal when an update cannot begin."""
-    if not succeeds(repository.top, "rev-parse", "--verify", "--quiet", "HEAD"):
-        raise Refusal(f"{repository.folder} has no commit yet: commit it first, so that nothing can be lost.")
+    _refuse_no_commit(repository)
     _refuse_what_is_under_way(repository)
     answers = read_answers(repository)
     _refuse_changes(repository)
     return Service(repository, repository.head, answers)
+
+
+def open_foreign(repository: Repository, source: str) -> Service:
+    """A service that no template made yet, and that gets the one at a source. Raises Refusal."""
+    _refuse_no_commit(repository)
+    _refuse_what_is_under_way(repository)
+    answers = repository.folder / ANSWERS_FILE
+    if os.path.lexists(answers):
+        raise Refusal(f"{answers} exists: a template has made this service already, and twelvefold update goes on.")
+    _refuse_changes(repository)
+    return Service(repository, repository.head, {"_src_path": source})
+
+
+def _refuse_no_commit(repository: Repository) -> None:
+    if not succeeds(repository.top, "rev-parse", "--verify", "--quiet", "HEAD"):
+        raise Refusal(f"{repository.folder} has no commit yet: commit it first, so that nothing can be lost.")
 
 
 def _refuse_what_is_under_way(repository: Repository) -> None:

@@ -41,6 +41,7 @@ class Files:
     conflicts: list[Conflict] = field(default_factory=list)
     kept_deleted: list[str] = field(default_factory=list)
     left_ignored: list[str] = field(default_factory=list)
+    left_yours: list[str] = field(default_factory=list)
     offered: list[Offer] = field(default_factory=list)
     to_make_again: list[str] = field(default_factory=list)
 
@@ -155,6 +156,7 @@ def _lists(summary: Summary) -> Iterable[tuple[str, list[str]]]:
         "Removed": files.removed,
         "Left deleted, as you had done; the template has changed them": files.kept_deleted,
         "Left as they are, since git ignores them": files.left_ignored,
+        "Left as yours, as .gitattributes says; the template has changed them": files.left_yours,
         "New examples, which are yours to take": [f"{one.path}: {one.command}" for one in files.offered],
         "To be made again (make setup derive)": files.to_make_again,
         "New questions, answered by": [f"{name}: {_shown(answer)}" for name, answer in answers.new.items()],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from .git import listed
 from .proposal import Proposal, Renderings, Versions, owner_of
 from .service import ANSWERS_FILE, Service
@@ -45,10 +47,21 @@ def _files(service: Service, renderings: Renderings, proposal: Proposal, work: S
             {"A": files.added, "D": files.removed}.get(status, files.merged if edited else files.updated).append(path)
     files.kept_deleted.extend(proposal.merge.kept_deleted)
     files.left_ignored.extend(proposal.sides.left_ignored)
+    files.left_yours.extend(_left_yours(proposal, work))
     files.offered.extend(_offers(renderings, prefix, proposal.head, work))
     derived = (path for path in proposal.head if owner_of(renderings, prefix, path) == "derived")
     files.to_make_again.extend(sorted(derived) if proposal.touched else [])
     return files
+
+
+def _left_yours(proposal: Proposal, work: Scratch) -> list[str]:
+    """The files that the template has changed, and that the service's attributes keep from being merged."""
+    sides, result = proposal.sides, proposal.merge.tree
+    changed = [path for path in sides.base.keys() & sides.theirs.keys() if sides.base[path] != sides.theirs[path]]
+    left = sorted(path for path in changed if path in sides.ours and result.get(path) == sides.ours[path])
+    asked = b"".join(os.fsencode(f"{path}\0") for path in left if sides.ours[path] != sides.theirs[path])
+    said = listed(work.git("check-attr", "-z", "--stdin", "merge", stdin=asked)) if asked else []
+    return [path for path, value in zip(said[::3], said[2::3], strict=True) if value == "ours"]
 
 
 def _changes(work: Scratch, old: str, new: str) -> list[list[str]]:

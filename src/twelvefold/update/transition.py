@@ -89,6 +89,15 @@ def carry_out(repository: Repository, step: Step) -> None:
             raise
 
 
+def recover_first(repository: Repository, *, check: bool) -> None:
+    """Takes back a step that was interrupted; raises Refusal with `check`, which changes nothing."""
+    if not is_interrupted(repository):
+        return
+    if check:
+        raise Refusal("An update was interrupted: twelvefold undo brings the service back as it was.")
+    recover(repository)
+
+
 def recover(repository: Repository) -> list[str]:
     """Takes back a step that was interrupted. Needs `alone`.
 

@@ -50,7 +50,10 @@ def read_tree(output: bytes) -> Tree:
     return entries
 
 
+# The first entry is what `merge=ours` means in a service's attributes, unless its own settings say it.
 SETTINGS = """\
+[merge "ours"]
+	driver = true
 [include]
 	path = "{config}"
 [core]

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from . import migrations
-from .git import GitError, Refusal, git, say
+from .changing import change_service, require_identity
+from .git import Refusal
 from .merge import merge
 from .migrations import Crossing
 from .options import Options
@@ -17,21 +18,18 @@ from .service import ANSWERS_FILE, Repository, Service, open_service
 from .summary import CONFLICTS, UP_TO_DATE, Summary, as_message
 from .telling import summarise
 from .template import is_older, open_template, recorded_version, wanted_version
-from .transition import Step, alone, carry_out, is_interrupted, recover
-from .trees import Scratch, Tree, add_folder, entry_line, make_scratch, removal_line
+from .transition import alone, recover_first
+from .trees import Scratch, Tree, add_folder, make_scratch
 from .trust import require_trust
 
 
 def update_service(repository: Repository, scratch: Path, options: Options) -> Summary:
     """Updates a service, or with `check` only says what would happen. Raises Refusal and leaves it as it was."""
     with nullcontext() if options.check else alone(repository):
-        if is_interrupted(repository):
-            if options.check:
-                raise Refusal("An update was interrupted: twelvefold undo brings the service back as it was.")
-            recover(repository)
+        recover_first(repository, check=options.check)
         service = open_service(repository)
         if not options.check:
-            _require_identity(repository)
+            require_identity(repository)
         versions = _versions(service, scratch, options)
         if versions.old.commit == versions.new.commit and not options.answers:
             return Summary(str(repository.folder), UP_TO_DATE, versions.old.said, versions.new.said)
@@ -43,7 +41,10 @@ def _update(service: Service, versions: Versions, scratch: Path, options: Option
     proposal, summary = _propose(_Update(service, versions, options, scratch, work))
     if options.check or summary.outcome == UP_TO_DATE:
         return summary
-    return _change(service, work, proposal, summary)
+    offered = [offer.command.split()[3] for offer in summary.files.offered]
+    conflicts = summary.outcome == CONFLICTS
+    commit = change_service(service, work, proposal, as_message(summary), conflicts=conflicts, offered=offered)
+    return replace(summary, commit=commit)
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,6 @@ def _propose(update: _Update) -> tuple[Proposal, Summary]:
 # -- Before -----------------------------------------------------------------------------------------------------------
 
 
-def _require_identity(repository: Repository) -> None:
-    try:
-        say(repository.top, "-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT")
-    except GitError:
-        raise Refusal("git does not know your name yet: git config --global user.name and user.email set it.") from None
-
-
 def _versions(service: Service, scratch: Path, options: Options) -> Versions:
     template = open_template(service.source, scratch)
     old = recorded_version(template, service.version)
@@ -124,59 +118,3 @@ def _migrate(
     work.git("checkout-index", "--all", "--quiet", f"--prefix={root}/", GIT_INDEX_FILE=index)
     done = migrations.run(crossed, stage, root / repository.prefix, answers)
     return add_folder(work, root, tree, start=tree), done
-
-
-# -- Changing the service ---------------------------------------------------------------------------------------------
-
-
-def _change(service: Service, work: Scratch, proposal: Proposal, summary: Summary) -> Summary:
-    """Commits a clean update, or leaves its conflicts to be resolved and committed."""
-    message = as_message(summary)
-    if summary.outcome == CONFLICTS:
-        # git knows this state as a cherry-pick of the template's change, and leads through it.
-        made, notes = service.head, {"MERGE_MSG": message, "CHERRY_PICK_HEAD": f"{proposal.merge.commit}\n"}
-        needed = [proposal.merge.commit, proposal.merge.name, *(entry.oid for entry in proposal.blocked.values())]
-    else:
-        made, notes = _commit(service, work, proposal.merge.name, message), {}
-        needed = [made]
-    offered = [offer.command.split()[3] for offer in summary.files.offered]
-    _give_objects(service, work, [*needed, *offered])
-    carry_out(service.repository, _step(service, proposal, made, notes, summary))
-    return replace(summary, commit=None if made == service.head else made)
-
-
-def _step(service: Service, proposal: Proposal, made: str, notes: dict[str, str], summary: Summary) -> Step:
-    head, result = proposal.head, proposal.merge.tree
-    left = proposal.absent | set(proposal.blocked)
-    return Step(
-        title=summary.subject,
-        head=service.head,
-        new_head=made,
-        write={path: entry for path, entry in result.items() if head.get(path) != entry and path not in left},
-        remove=sorted(head.keys() - result.keys() - left),
-        index=_index_lines(proposal),
-        notes=notes,
-        keep={"kind": "update", "touched": sorted(proposal.touched), "left": sorted(left)},
-    )
-
-
-def _index_lines(proposal: Proposal) -> list[str]:
-    """The changes of the index: what is merged, and for a conflict its sides, as a merge leaves them."""
-    touched, in_conflict = proposal.touched, {stage.path for stage in proposal.conflicts}
-    lines = [removal_line(path, proposal.merge.name) for path in sorted(touched)]
-    lines += [entry_line(path, entry) for path, entry in proposal.merge.tree.items() if path in touched - in_conflict]
-    return lines + [entry_line(one.path, one.entry, one.number) for one in proposal.conflicts]
-
-
-def _commit(service: Service, work: Scratch, tree: str, message: str) -> str:
-    signs = say(service.repository.top, "config", "--type=bool", "--default", "false", "commit.gpgSign") == "true"
-    sign = ["-S"] if signs else []
-    made = work.git("commit-tree", *sign, "-p", service.head, tree, stdin=message.encode("utf-8", "surrogateescape"))
-    return made.decode().strip()
-
-
-def _give_objects(service: Service, work: Scratch, names: list[str]) -> None:
-    """Copies what the service does not have yet. Objects that nothing names do no harm: git removes them one day."""
-    wanted = "".join(f"{name}\n" for name in names).encode()
-    pack = work.git("pack-objects", "--revs", "--local", "--stdout", "-q", stdin=wanted)
-    git(service.repository.top, "unpack-objects", "-q", stdin=pack)

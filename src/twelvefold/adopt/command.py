@@ -1,0 +1,78 @@
+"""The command `twelvefold adopt`, from its arguments to what it prints."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ..update.command import answers, ending_as_by_an_interrupt
+from ..update.git import GitError, Refusal
+from ..update.options import Options
+from ..update.rendering import at_a_terminal
+from ..update.service import find_repository
+from .adopting import Wish, adopt_service
+from .choices import Choices, Chooser, defaults
+from .comparison import Comparison
+from .summary import REFUSED, Summary, as_data, as_text
+
+
+def adopt(
+    path: Path,
+    source: str,
+    *,
+    to: str | None = None,
+    data: Sequence[str] = (),
+    check: bool = False,
+    diff: bool = False,
+    yes: bool = False,
+    as_json: bool = False,
+) -> int:
+    """Adopts a service, says what happened, and returns the exit code: 0 done, 1 with conflicts, 2 nothing done."""
+    asks = at_a_terminal() and not (yes or check or as_json)
+    wish = Wish(source, asks, _chooser(asks=asks, diff=diff and not as_json))
+    try:
+        summary = _refusing(path, Options(to, answers(data), check, yes), wish)
+    except Refusal as refusal:
+        summary = Summary(str(path), REFUSED, reason=str(refusal))
+    if as_json:
+        sys.stdout.write(json.dumps(as_data(summary), indent=2, default=str) + "\n")
+    else:
+        (sys.stderr if summary.outcome == REFUSED else sys.stdout).write(as_text(summary))
+    return summary.exit_code
+
+
+def _chooser(*, asks: bool, diff: bool) -> Chooser:
+    if asks:
+        from .asking import ask
+
+        return ask
+    return _show_then_defaults if diff else defaults
+
+
+def _show_then_defaults(comparison: Comparison) -> Choices:
+    from rich.console import Console
+
+    from .asking import show_differences
+
+    show_differences(comparison, Console(width=None if sys.stdout.isatty() else 100))
+    return defaults(comparison)
+
+
+def _refusing(path: Path, options: Options, wish: Wish) -> Summary:
+    """What was done, or why nothing was."""
+    try:
+        with (
+            ending_as_by_an_interrupt(),
+            TemporaryDirectory(prefix="twelvefold-adopt-", ignore_cleanup_errors=True) as scratch,
+        ):
+            return adopt_service(find_repository(path), Path(scratch).resolve(), options, wish)
+    except Refusal as refusal:
+        reason = str(refusal)
+    except (GitError, OSError) as error:
+        reason = f"It stopped half-way, and all is as it was: {error}"
+    except KeyboardInterrupt:
+        reason = "Stopped; all is as it was."
+    return Summary(str(path), REFUSED, reason=reason)

@@ -1,0 +1,95 @@
+"""What somebody should look at after a service was adopted."""
+
+from __future__ import annotations
+
+import re
+from difflib import SequenceMatcher
+from pathlib import Path
+
+from ..draft import QUESTION
+from ..harness.contract import FILE as FACTORS
+from ..update.service import Service
+from ..update.template import address
+from ..update.trees import Scratch, Tree
+from .comparison import Both
+from .summary import shortened
+
+LITTLE = 0.5
+
+WORKFLOWS = re.compile(r"\.github/workflows/[^/]+\.ya?ml")
+CALLED = re.compile(r"\bmake((?: +[a-z][a-z-]*)+)")
+TARGET = re.compile(r"^([A-Za-z][\w -]*?) *:(?!=)", re.MULTILINE)
+
+
+def notes(service: Service, result: Tree, added: set[str], kept: list[Both], work: Scratch) -> list[str]:
+    """What the files that were added need, and what later updates need; `kept` are files that both have."""
+    found = (
+        _about_factors(service, result, added, work),
+        _about_targets(service, result, added, work),
+        _about_kept(kept),
+        _about_updates(service, result, work),
+    )
+    return [note for note in found if note]
+
+
+def _about_factors(service: Service, result: Tree, added: set[str], work: Scratch) -> str:
+    path = f"{service.repository.prefix}{FACTORS}"
+    if path not in added:
+        return ""
+    asked = sum(line.startswith(QUESTION) for line in _text(result, path, work).splitlines())
+    questions = f"its {asked} questions (lines that begin with {QUESTION.strip()!r})"
+    return f"{FACTORS} is drafted from the service: answer {questions}, then twelvefold prove."
+
+
+def _about_targets(service: Service, result: Tree, added: set[str], work: Scratch) -> str:
+    """Workflows call targets that the Makefile of a team may not have."""
+    prefix = service.repository.prefix
+    workflows = [path for path in sorted(added) if WORKFLOWS.fullmatch(path.removeprefix(prefix))]
+    called = {target for path in workflows for target in _called_targets(_text(result, path, work))}
+    missing = sorted(called - _targets(result, f"{prefix}Makefile", work))
+    if not missing:
+        return ""
+    calls = f"The new workflows call make {' '.join(missing)}"
+    return f"{calls}, which your Makefile has not: add them, or edit the workflows."
+
+
+def _called_targets(workflow: str) -> set[str]:
+    """The targets that the commands of a workflow name; what stands in its comments does not count."""
+    lines = (line.partition("#")[0] for line in workflow.splitlines())
+    return {target for line in lines for found in CALLED.findall(line) for target in found.split()}
+
+
+def _about_kept(kept: list[Both]) -> str:
+    """A file that has next to nothing of the standard's can only conflict when that changes."""
+    others = [one.path for one in kept if _likeness(one) < LITTLE]
+    if not others:
+        return ""
+    lines = "a line such as" if len(others) == 1 else "lines such as"
+    return (
+        f"Kept, and hardly like the standard's: {shortened(others)}. In .gitattributes, {lines} "
+        f"'{others[0]} merge=ours' would let updates leave them alone, where they else conflict."
+    )
+
+
+def _likeness(both: Both) -> float:
+    """From 0, where no line is the same, to 1."""
+    return SequenceMatcher(None, both.ours.splitlines(), both.standard.splitlines(), autojunk=False).ratio()
+
+
+def _about_updates(service: Service, result: Tree, work: Scratch) -> str:
+    if Path(address(service.source)).expanduser().is_dir():
+        return (
+            f"Updates will be read from {service.source}, a folder that other machines have not: "
+            "better take it back, and adopt from the template's address."
+        )
+    if "update" not in _targets(result, f"{service.repository.prefix}Makefile", work):
+        return "Later versions come by twelvefold update."
+    return ""
+
+
+def _targets(result: Tree, path: str, work: Scratch) -> set[str]:
+    return {target for names in TARGET.findall(_text(result, path, work)) for target in names.split()}
+
+
+def _text(result: Tree, path: str, work: Scratch) -> str:
+    return work.content(result[path]).decode("utf-8", "replace") if path in result else ""

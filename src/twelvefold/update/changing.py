@@ -1,0 +1,75 @@
+"""Changes a service to what is proposed: by one commit, or by conflicts that are resolved and committed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .git import GitError, Refusal, git, say
+from .proposal import Proposal
+from .service import Repository, Service
+from .transition import Step, carry_out
+from .trees import Scratch, entry_line, removal_line
+
+
+def require_identity(repository: Repository) -> None:
+    """Raises Refusal when git does not know who commits."""
+    try:
+        say(repository.top, "-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT")
+    except GitError:
+        raise Refusal("git does not know your name yet: git config --global user.name and user.email set it.") from None
+
+
+def change_service(
+    service: Service, work: Scratch, proposal: Proposal, message: str, *, conflicts: bool, offered: Sequence[str] = ()
+) -> str | None:
+    """Commits a clean proposal and returns the commit, or leaves its conflicts to be resolved and committed.
+
+    `offered` are objects that the service gets though no file of it has them.
+    """
+    if conflicts:
+        # git knows this state as a cherry-pick of the template's change, and leads through it.
+        made, notes = service.head, {"MERGE_MSG": message, "CHERRY_PICK_HEAD": f"{proposal.merge.commit}\n"}
+        needed = [proposal.merge.commit, proposal.merge.name, *(entry.oid for entry in proposal.blocked.values())]
+    else:
+        made, notes = _commit(service, work, proposal.merge.name, message), {}
+        needed = [made]
+    _give_objects(service, work, [*needed, *offered])
+    carry_out(service.repository, _step(service, proposal, made, notes, title=message.partition("\n")[0]))
+    return None if made == service.head else made
+
+
+def _step(service: Service, proposal: Proposal, made: str, notes: dict[str, str], title: str) -> Step:
+    head, result = proposal.head, proposal.merge.tree
+    left = proposal.absent | set(proposal.blocked)
+    return Step(
+        title=title,
+        head=service.head,
+        new_head=made,
+        write={path: entry for path, entry in result.items() if head.get(path) != entry and path not in left},
+        remove=sorted(head.keys() - result.keys() - left),
+        index=_index_lines(proposal),
+        notes=notes,
+        keep={"kind": "update", "touched": sorted(proposal.touched), "left": sorted(left)},
+    )
+
+
+def _index_lines(proposal: Proposal) -> list[str]:
+    """The changes of the index: what is merged, and for a conflict its sides, as a merge leaves them."""
+    touched, in_conflict = proposal.touched, {stage.path for stage in proposal.conflicts}
+    lines = [removal_line(path, proposal.merge.name) for path in sorted(touched)]
+    lines += [entry_line(path, entry) for path, entry in proposal.merge.tree.items() if path in touched - in_conflict]
+    return lines + [entry_line(one.path, one.entry, one.number) for one in proposal.conflicts]
+
+
+def _commit(service: Service, work: Scratch, tree: str, message: str) -> str:
+    signs = say(service.repository.top, "config", "--type=bool", "--default", "false", "commit.gpgSign") == "true"
+    sign = ["-S"] if signs else []
+    made = work.git("commit-tree", *sign, "-p", service.head, tree, stdin=message.encode("utf-8", "surrogateescape"))
+    return made.decode().strip()
+
+
+def _give_objects(service: Service, work: Scratch, names: list[str]) -> None:
+    """Copies what the service does not have yet. Objects that nothing names do no harm: git removes them one day."""
+    wanted = "".join(f"{name}\n" for name in names).encode()
+    pack = work.git("pack-objects", "--revs", "--local", "--stdout", "-q", stdin=wanted)
+    git(service.repository.top, "unpack-objects", "-q", stdin=pack)
