@@ -147,6 +147,7 @@ def expect_unchanged(
     "III.2",
     "A bad configuration ends every process type at once, with one message that names all of it",
     threshold="non-zero exit within 5 s, every bad variable named, no secret told, no port opened",
+    fast=True,
     seconds=9,
 )
 def a_bad_configuration_ends_at_once(deploy: Deploy, observe: Observations) -> None:

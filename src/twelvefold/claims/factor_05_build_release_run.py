@@ -36,6 +36,7 @@ AT_ONCE = 2
     "V.1",
     "the build needs no configuration",
     threshold="it works without a variable, and its result is the same with all of them",
+    fast=True,
     seconds=6,
 )
 def the_build_needs_no_configuration(workspace: Workspace, observe: Observations, tmp_path: Path) -> None:
