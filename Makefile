@@ -25,4 +25,4 @@ new:
 
 test:
 	@$(PYTHON) -m hooks.bootstrap requirements-test.txt
-	@.venv/bin/python -m pytest --numprocesses 3 --dist loadgroup $(ARGS)
+	@.venv/bin/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from pytest_gitconfig.plugin import GitConfig
+from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # it has no types
 
 from . import copies
 from .engine import Engine, NoEngine, engine_for
@@ -23,12 +24,36 @@ collect_ignore = ["foreign"]
 GATE, ROOM = Path(__file__), Path(__file__).with_name("__init__.py")
 
 
-@pytest.hookimpl(tryfirst=True)
+# These begin first, since they take longest; an engine is only in one process, for two would share a network.
+ENGINE = "test_image.py", "test_prove_image.py", "test_releases_of_a_service.py"
+LONG = (
+    "test_matrix.py",
+    "test_prove.py",
+    *ENGINE,
+    "test_long_life.py",
+    "test_foreign.py",
+    "test_update.py",
+    "test_safe_update.py",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Has each file run in one process, and in one process too all that needs an engine: two would share a network."""
-    for item in items:
-        group = "engine" if "engine" in getattr(item, "fixturenames", ()) else item.path.name
-        item.add_marker(pytest.mark.xdist_group(group))
+    """Lets the files that take long begin first."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    """Has each file run in one process, so that what its tests share is made once."""
+    return ByFile(config, log)
+
+
+class ByFile(LoadFileScheduling):  # type: ignore[misc]  # a class without types
+    """Each file in one process, and those that need an engine all in the same."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return "engine" if Path(file).name in ENGINE else file
 
 
 @pytest.hookimpl(wrapper=True)

@@ -129,6 +129,8 @@ def test_an_interrupted_run_leaves_nothing(service: Path, temporary: Path, numbe
         stderr=subprocess.STDOUT,
         start_new_session=True,
         text=True,
+        # Whoever runs these tests in the background has Ctrl-C ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while not any("environment/bin/orders" in line for line in copies.running_below(temporary)):
