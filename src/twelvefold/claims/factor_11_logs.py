@@ -115,7 +115,6 @@ def ended_by_themselves(deploy: Deploy) -> list[str]:
     "XI.2",
     "A line is on the pipe as soon as it is written",
     threshold="within 1 s, and there after a SIGKILL",
-    fast=True,
     seconds=8,
 )
 def a_line_is_there_at_once(deploys: Deploys, observe: Observations) -> None:

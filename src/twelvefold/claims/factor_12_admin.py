@@ -35,7 +35,6 @@ SETTLE_SECONDS = 1.0  # for what a process does once it has begun
     "XII.1",
     "a one-off is a part of the release",
     threshold="the same program, packages, code and variables as web",
-    fast=True,
     seconds=6,
 )
 def a_one_off_is_a_part_of_the_release(deploy: Deploy, observe: Observations, tmp_path: Path) -> None:
