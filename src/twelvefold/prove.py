@@ -226,8 +226,8 @@ def suite_hash() -> str:
     """A hash of the experiments and their machinery."""
     total = hashlib.sha256()
     root = Path(__file__).parent
-    for path in sorted([*(root / "claims").glob("*.py"), *(root / "harness").glob("*.py")]):
-        total.update(path.name.encode() + b"\0" + path.read_bytes())
+    for path in sorted([*(root / "claims").rglob("*.py"), *(root / "harness").rglob("*.py")]):
+        total.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return f"sha256:{total.hexdigest()[:16]}"
 
 
