@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from .ending import ending_as_by_an_interrupt
 from .git import GitError, Refusal
 from .newest import become_newest
 from .options import Options
@@ -60,7 +59,7 @@ def let_the_newest_release_do_it(path: Path, yes: bool) -> int:
 def undo(path: Path) -> int:
     """Takes the last update of a service back; returns the exit code."""
     try:
-        with _ending_as_by_an_interrupt():
+        with ending_as_by_an_interrupt():
             sys.stdout.write(undo_update(find_repository(path)))
     except (Refusal, GitError, OSError) as error:
         sys.stderr.write(f"{path}: nothing was undone. {error}\n")
@@ -85,7 +84,7 @@ def _update(path: Path, options: Options) -> Summary:
 def _refusing(path: Path, options: Options) -> Summary:
     """What was done, or why nothing was."""
     try:
-        with _ending_as_by_an_interrupt():
+        with ending_as_by_an_interrupt():
             return _update(path, options)
     except Refusal as refusal:
         reason = str(refusal)
@@ -94,17 +93,3 @@ def _refusing(path: Path, options: Options) -> Summary:
     except KeyboardInterrupt:
         reason = "Stopped; all is as it was."
     return Summary(str(path), REFUSED, reason=reason)
-
-
-@contextmanager
-def _ending_as_by_an_interrupt() -> Iterator[None]:
-    """Lets SIGTERM end an update as Ctrl-C does, so that it takes back what it has begun."""
-
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
