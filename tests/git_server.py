@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,13 +22,14 @@ HEADERS = {
 
 @dataclass
 class GitServer:
-    """Serves the repositories below a folder; `asked` has the requests in their order."""
+    """Serves the repositories below a folder; `asked` has the requests in their order, `sent` the bytes of answers."""
 
     folder: Path
     password_for: str = "\0"
     never_answers: str = "\0"
     released: threading.Event = field(default_factory=threading.Event)
     asked: list[str] = field(default_factory=list)
+    sent: int = 0
     port: int = 0
 
     def url(self, name: str) -> str:
@@ -55,10 +57,11 @@ class GitServer:
             env={**os.environ, **request, **served, **given},
             input=body,
             capture_output=True,
-            check=True,
+            check=False,  # a refusal is an answer too
         )
         head, _, content = done.stdout.partition(b"\r\n\r\n")
         lines = head.split(b"\r\n")
+        self.sent += len(done.stdout)
         status = next((int(line.split()[1]) for line in lines if line.lower().startswith(b"status:")), 200)
         kept = [line for line in lines if not line.lower().startswith((b"status:", b"content-length:"))]
         return status, b"".join(line + b"\r\n" for line in kept), content
@@ -103,3 +106,14 @@ class _Listening(ThreadingHTTPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that has gone away is no news."""
+
+
+def main() -> None:
+    """Serves a folder until the input ends; the first line of its output is the port."""
+    with serving(GitServer(Path(sys.argv[1]))) as server:
+        print(server.port, flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

@@ -22,6 +22,7 @@ from .standing import Standing, judge, sorted_by_care
 from .table import write
 
 AT_ONCE, SECONDS = 16, 30.0
+LONGEST_SECONDS = 86_400  # what the system can wait for has an end
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def _status(texts: Sequence[str], options: Options) -> int:
 def _look(
     places: Sequence[Place], scratch: Path, options: Options, drift_of: DriftOf | None
 ) -> tuple[Fleet, dict[Place, Drifted]]:
-    servers = Servers(options.seconds)
+    servers = Servers(min(options.seconds, LONGEST_SECONDS))
     steps = len(places) * (2 if drift_of else 1)
     with _progress(steps) as told:
         fleet = look_at(places, scratch, servers, options.at_once, told)

@@ -12,7 +12,7 @@ from ..update.git import Refusal
 from ..update.template import SHORT, address
 
 URL = re.compile(r"(?:git\+)?(?:https?|ssh|git|file)://[^\s/]*/\S+", re.IGNORECASE)
-SCP = re.compile(r"(?:[\w.+-]+@)?[\w.-]{2,}:[^\s:]\S*")  # one letter and a colon is a drive, or a mistake
+SCP = re.compile(r"(?:[\w.+-]+@)?[\w.-]{2,}:(?!//)[^\s:]\S*")  # one letter and a colon is a drive, or a mistake
 COMMENT = re.compile(r"(?:^|\s)#.*")
 PASSWORD = re.compile(r"://[^/@\s]+@")
 

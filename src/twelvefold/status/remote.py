@@ -32,8 +32,8 @@ WAYS = (
         f"--filter=combine:tree:2+{SMALL}",
     ),  # the files at the top, and the names of the folders there
     (f"--depth={DEPTH}", f"--filter={SMALL}"),
-    (f"--depth={DEPTH}",),
-    (),  # a web server that knows nothing of git
+    (f"--depth={DEPTH}", "--no-filter"),
+    ("--no-filter",),  # a web server that knows nothing of git
 )
 REFUSED_A_WAY = re.compile(r"filter|shallow", re.IGNORECASE)
 ASKED_FOR_A_PASSWORD = re.compile(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 from typing import Any
 
 import yaml
@@ -130,7 +131,7 @@ def age_in_days(proof: Proof, now: datetime) -> int:
 
 
 def _urgency(standing: Standing, now: datetime) -> tuple[object, ...]:
-    age = age_in_days(standing.proof, now) if standing.proof else 0
+    age = age_in_days(standing.proof, now) if standing.proof else inf
     drifted = standing.drift.total if standing.drift else 0
     return (
         not standing.unreachable,
