@@ -7,11 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -238,6 +241,24 @@ def test_a_service_in_a_folder_of_its_repository(fleet: Fleet, ask: Any) -> None
     url = fleet.service("mono", inside, LONG_AGO)
     orders = ask(f"{url}#services/orders", as_json=True).services["orders"]
     assert (orders["behind"], orders["scorecard"]["line"], orders["proof"]["days"]) == (1, BAD_LINE, LONG_AGO)
+
+
+def test_a_web_server_that_knows_nothing_of_git_will_do(fleet: Fleet, ask: Any) -> None:
+    fleet.good("orders", days=LONG_AGO)
+    copies.git(fleet.server.folder / "orders", "update-server-info")
+    files = partial(SimpleHTTPRequestHandler, directory=str(fleet.server.folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), files) as listening:
+        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        said = ask(f"http://127.0.0.1:{listening.server_address[1]}/orders", as_json=True)
+        listening.shutdown()
+        thread.join()
+    assert said.services["orders"]["proof"]["days"] == LONG_AGO
+
+
+def test_what_ssh_says_is_told(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_SSH_COMMAND", "echo ssh: no such host >&2; exit 255; #")
+    assert "unreachable: ssh: no such host" in ask("git@example.com:team/orders.git").out
 
 
 def test_a_bare_repository_of_this_machine_is_looked_at_as_a_server_s(fleet: Fleet, ask: Any) -> None:

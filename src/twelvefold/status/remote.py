@@ -39,6 +39,7 @@ REFUSED_A_WAY = re.compile(r"filter|shallow", re.IGNORECASE)
 ASKED_FOR_A_PASSWORD = re.compile(
     r"could not read (Username|Password)|Authentication failed|Permission denied|requested URL returned error: 40[13]"
 )
+BY_SSH = re.compile(r"Could not read from remote repository")
 HAS_NO_COMMIT = re.compile(r"couldn't find remote ref HEAD")
 # In a temporary repository, which need not outlive a crash of the machine.
 QUICKLY = ("-c", "core.fsync=none", "-c", "pack.threads=1", "-c", "fetch.recurseSubmodules=false")
@@ -129,4 +130,7 @@ def _reason(error: GitError) -> str:
     text = str(error)
     if ASKED_FOR_A_PASSWORD.search(text):
         return f"it asks for a password or a key: {last_line(error)}"
-    return "it has no commit yet" if HAS_NO_COMMIT.search(text) else last_line(error)
+    if HAS_NO_COMMIT.search(text):
+        return "it has no commit yet"
+    # What ssh says comes before git's own sentence, which is the same for everything.
+    return text.partition("\n")[0] if BY_SSH.search(text) else last_line(error)
