@@ -70,11 +70,15 @@ def _scorecard() -> str:
 
 
 def _serve_copies_of(service: Path, served: Path) -> Path:
-    """Copies of a service's repository, as a server keeps them."""
+    """Copies of a service's repository, as a server keeps them; no two have a commit in common."""
     served.mkdir()
+    exported = copies.git(service, "fast-export", "--all")
     for number in range(SERVICES):
         bare = served / f"orders-{number:02}.git"
-        copies.run("git", "clone", "--quiet", "--bare", "--no-hardlinks", service, bare, cwd=served)
+        copies.run("git", "clone", "--quiet", "--bare", "--no-local", service, bare, cwd=served)
+        own = exported.replace("Begin the service", f"Begin service {number:03}")
+        copies.run("git", "fast-import", "--quiet", "--force", cwd=bare, text=own)
+        copies.git(bare, "gc", "--quiet", "--prune=now")
         copies.git(bare, "config", "uploadpack.allowFilter", "true")
     return served
 

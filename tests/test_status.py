@@ -243,6 +243,14 @@ def test_a_service_in_a_folder_of_its_repository(fleet: Fleet, ask: Any) -> None
     assert (orders["behind"], orders["scorecard"]["line"], orders["proof"]["days"]) == (1, BAD_LINE, LONG_AGO)
 
 
+def test_a_repository_and_a_folder_in_it_may_both_be_services(fleet: Fleet, ask: Any) -> None:
+    inside: small_templates.Files = {"a/.copier-answers.yml": fleet.answers(), "a/TWELVE_FACTOR.md": a_page()}
+    fleet.service("mono", inside)
+    url = fleet.good("mono")
+    assert ask(url, f"{url}#a", at_once=1).code == 0
+    assert ask(f"{url}#/a/", url, at_once=1).code == 0
+
+
 def test_a_web_server_that_knows_nothing_of_git_will_do(fleet: Fleet, ask: Any) -> None:
     fleet.good("orders", days=LONG_AGO)
     copies.git(fleet.server.folder / "orders", "update-server-info")

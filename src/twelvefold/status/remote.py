@@ -26,15 +26,16 @@ from .places import Place
 DEPTH = 20  # commits in which the page's last change is looked for
 SMALL = "blob:limit=128k"  # the page and the answers are; a lock file need not be sent
 # From the least that is sent to what any server can do. One that knows no filters ignores them, others refuse some.
-WAYS = (
-    (
-        f"--depth={DEPTH}",
-        f"--filter=combine:tree:2+{SMALL}",
-    ),  # the files at the top, and the names of the folders there
+WAYS: tuple[tuple[str, ...], ...] = (
+    # the files at the top, and the names of the folders there
+    (f"--depth={DEPTH}", f"--filter=combine:tree:2+{SMALL}"),
     (f"--depth={DEPTH}", f"--filter={SMALL}"),
-    (f"--depth={DEPTH}", "--no-filter"),
-    ("--no-filter",),  # a web server that knows nothing of git
+    (f"--depth={DEPTH}",),
+    # a web server that knows nothing of git
+    (),
 )
+# A remote that has promised to have the rest: git then neither looks for that nor writes settings.
+PROMISED = {"promisor": "true", "partialCloneFilter": SMALL}
 REFUSED_A_WAY = re.compile(r"filter|shallow", re.IGNORECASE)
 ASKED_FOR_A_PASSWORD = re.compile(
     r"could not read (Username|Password)|Authentication failed|Permission denied|requested URL returned error: 40[13]"
@@ -53,8 +54,7 @@ class Remotes:
     servers: Servers
     objects: Objects
     _first_way: dict[str, int] = field(default_factory=dict)
-    _number: Iterator[int] = field(default_factory=lambda: iter(range(1_000_000)))
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _of_thread: threading.local = field(default_factory=threading.local)
 
     def look(self, place: Place) -> Found:
         """What there is of a service, or why it cannot be reached."""
@@ -86,15 +86,22 @@ class Remotes:
         raise AssertionError("the last way either works or fails")
 
     def _fetch_by(self, way: tuple[str, ...], url: str) -> str:
-        with self._lock:
-            folder = make_repository(self.scratch / str(next(self._number)))
-        # As a named remote that has promised the rest, since git then neither looks for it nor writes settings.
-        remote = {"url": url, "promisor": "true", "partialCloneFilter": SMALL}
+        folder = self._own_repository()
+        remote = {"url": url, **(PROMISED if any(option.startswith("--filter") for option in way) else {})}
         settings = [part for name, value in remote.items() for part in ("-c", f"remote.service.{name}={value}")]
         fetch = ["fetch", "--quiet", "--no-tags", "--no-auto-maintenance", "--update-shallow", *way, "service", "HEAD"]
         env = {"GIT_DIR": str(folder), "GIT_OBJECT_DIRECTORY": str(self.objects.folder)}
         self.servers.ask(folder, *QUICKLY, *settings, *fetch, env=env)
         return (folder / "FETCH_HEAD").read_text("utf-8").split()[0]
+
+    def _own_repository(self) -> Path:
+        """A repository of this thread's, empty but for the objects that all have in common."""
+        if not hasattr(self._of_thread, "folder"):
+            self._of_thread.folder = make_repository(self.scratch / f"thread-{threading.get_ident()}")
+        folder: Path = self._of_thread.folder
+        for name in ("FETCH_HEAD", "shallow"):
+            (folder / name).unlink(missing_ok=True)
+        return folder
 
     def _last_change(self, commit: str, path: str) -> Proof | None:
         """When the page got its content, on the line of first parents; at least that, where the history ends."""

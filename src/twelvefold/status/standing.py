@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from math import inf
 from typing import Any
 
@@ -80,6 +81,7 @@ class Recorded:
     version: Version
 
 
+@cache
 def recorded(answers: bytes | None) -> Recorded | str:
     """What an answers file says of its template, or why it does not."""
     if answers is None:
