@@ -30,7 +30,8 @@ class Fleet:
 
 def look_at(places: Sequence[Place], scratch: Path, servers: Servers, at_once: int, told: Told) -> Fleet:
     """Looks at every place, some of them at once; tells of each when that is done."""
-    with remotes(scratch, servers) as them, ThreadPoolExecutor(at_once) as pool:
+    threads = min(at_once, len(places))
+    with remotes(scratch, servers, threads) as them, ThreadPoolExecutor(threads) as pool:
         templates = _Templates(pool, servers)
 
         def look(place: Place) -> Found:

@@ -1,4 +1,4 @@
-"""Reads from a repository by one git process that many threads use: starting one for each service takes longer."""
+"""Reads from repositories by one git process that many threads use: starting one for each service takes longer."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from ..update.git import LEADING_AWAY, SETTINGS, GitError
 
 
 class Objects:
-    """The objects of a repository; those that come later are found too."""
+    """The objects in several folders; those that come later are found too."""
 
-    def __init__(self, repository: Path) -> None:
-        self.folder = repository / "objects"
+    def __init__(self, repository: Path, folders: Iterable[Path]) -> None:
+        alternates = repository / "objects/info/alternates"
+        alternates.parent.mkdir()
+        alternates.write_bytes(b"".join(os.fsencode(folder) + b"\n" for folder in folders))
         self._lock = threading.Lock()
         environment = {name: value for name, value in os.environ.items() if name not in LEADING_AWAY}
         self._git = subprocess.Popen(

@@ -7,12 +7,12 @@ connection costs more than the files at the top of a repository.
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from queue import SimpleQueue
 from urllib.parse import urlsplit
 
 from ..update.git import GitError
@@ -48,13 +48,15 @@ QUICKLY = ("-c", "core.fsync=none", "-c", "pack.threads=1", "-c", "fetch.recurse
 
 @dataclass
 class Remotes:
-    """Fetches from servers into one temporary repository, and remembers in which way each server can be asked."""
+    """Fetches from servers into repositories of its own, and remembers in which way each server can be asked.
 
-    scratch: Path
+    There are some repositories and not one, since git looks at every pack of a repository that it fetches into.
+    """
+
     servers: Servers
     objects: Objects
+    free: SimpleQueue[Path]
     _first_way: dict[str, int] = field(default_factory=dict)
-    _of_thread: threading.local = field(default_factory=threading.local)
 
     def look(self, place: Place) -> Found:
         """What there is of a service, or why it cannot be reached."""
@@ -86,22 +88,23 @@ class Remotes:
         raise AssertionError("the last way either works or fails")
 
     def _fetch_by(self, way: tuple[str, ...], url: str) -> str:
-        folder = self._own_repository()
         remote = {"url": url, **(PROMISED if any(option.startswith("--filter") for option in way) else {})}
         settings = [part for name, value in remote.items() for part in ("-c", f"remote.service.{name}={value}")]
         fetch = ["fetch", "--quiet", "--no-tags", "--no-auto-maintenance", "--update-shallow", *way, "service", "HEAD"]
-        env = {"GIT_DIR": str(folder), "GIT_OBJECT_DIRECTORY": str(self.objects.folder)}
-        self.servers.ask(folder, *QUICKLY, *settings, *fetch, env=env)
-        return (folder / "FETCH_HEAD").read_text("utf-8").split()[0]
+        with self._repository() as folder:
+            self.servers.ask(folder, *QUICKLY, *settings, *fetch, env={"GIT_DIR": str(folder)})
+            return (folder / "FETCH_HEAD").read_text("utf-8").split()[0]
 
-    def _own_repository(self) -> Path:
-        """A repository of this thread's, empty but for the objects that all have in common."""
-        if not hasattr(self._of_thread, "folder"):
-            self._of_thread.folder = make_repository(self.scratch / f"thread-{threading.get_ident()}")
-        folder: Path = self._of_thread.folder
-        for name in ("FETCH_HEAD", "shallow"):
-            (folder / name).unlink(missing_ok=True)
-        return folder
+    @contextmanager
+    def _repository(self) -> Iterator[Path]:
+        """One of the repositories for itself, as if nothing had been fetched into it."""
+        folder = self.free.get()
+        try:
+            for name in ("FETCH_HEAD", "shallow"):
+                (folder / name).unlink(missing_ok=True)
+            yield folder
+        finally:
+            self.free.put(folder)
 
     def _last_change(self, commit: str, path: str) -> Proof | None:
         """When the page got its content, on the line of first parents; at least that, where the history ends."""
@@ -119,10 +122,14 @@ class Remotes:
 
 
 @contextmanager
-def remotes(scratch: Path, servers: Servers) -> Iterator[Remotes]:
-    """Remotes that keep what they fetch in a folder, as long as the block lasts."""
-    with Objects(make_repository(scratch / "all")) as objects:
-        yield Remotes(scratch, servers, objects)
+def remotes(scratch: Path, servers: Servers, at_once: int) -> Iterator[Remotes]:
+    """Remotes that fetch into a folder, as long as the block lasts."""
+    folders = [make_repository(scratch / f"fetched-{number}") for number in range(at_once)]
+    free: SimpleQueue[Path] = SimpleQueue()
+    for folder in folders:
+        free.put(folder)
+    with Objects(make_repository(scratch / "all"), [folder / "objects" for folder in folders]) as objects:
+        yield Remotes(servers, objects, free)
 
 
 def make_repository(folder: Path) -> Path:
