@@ -350,8 +350,18 @@ def test_what_a_service_says_of_itself_cannot_draw_on_the_terminal(fleet: Fleet,
 
 @pytest.mark.parametrize(
     "answers",
-    [b"", b"[]", b"_commit: 1\n_src_path: 2\n", b"\xff\xfe\x00", b"a: &a [*a]\n", b"[" * 5000, b"_commit: v1.0.0\n"],
-    ids=str,
+    [
+        *(
+            b"",
+            b"[]",
+            b"text",
+            b"[_src_path, a, _commit, b]",
+            b"_commit: v1.0.0\n",
+            b"_commit: [v1.0.0]\n_src_path: {}\n",
+        ),
+        *(b"\xff\xfe\x00", b"a: &a [*a]\n", b"[" * 60_000, b"- " * 130_000, b"_commit: v1.0.0\n_src_path: a\n%"),
+    ],
+    ids=lambda answers: repr(answers[:20]),
 )
 def test_an_answers_file_of_any_content_is_a_row(tmp_path: Path, ask: Any, answers: bytes) -> None:
     small_templates.write(tmp_path / "orders", {".copier-answers.yml": answers, "TWELVE_FACTOR.md": a_page()})

@@ -19,6 +19,7 @@ from .places import PASSWORD, Place
 from .templates import Releases
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it is there
+MOST_ANSWERS = 64 * 1024  # bytes; what is nested costs the parser the square of its depth
 NO_TEMPLATE, NO_SCORECARD, EDITED = "no template", "no scorecard", "its scorecard was edited by hand"
 
 
@@ -86,14 +87,32 @@ def recorded(answers: bytes | None) -> Recorded | str:
     """What an answers file says of its template, or why it does not."""
     if answers is None:
         return NO_TEMPLATE
+    if len(answers) > MOST_ANSWERS:
+        return "its .copier-answers.yml is too large to be one"
     try:
-        read = yaml.load(answers, LOADER)
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError):
+        said = _top_of(answers)
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError):
         return "its .copier-answers.yml cannot be read"
-    source, version = (read.get(name) if isinstance(read, dict) else None for name in ("_src_path", "_commit"))
-    if not (isinstance(source, str) and source and isinstance(version, str) and version):
+    source, version = said.get("_src_path"), said.get("_commit")
+    if not source or not version:
         return "its .copier-answers.yml does not say which template and version it has"
     return Recorded(source, Version("", version))
+
+
+def _top_of(answers: bytes) -> dict[str | None, str | None]:
+    """The texts at the top of a YAML mapping; None stands for what is no text.
+
+    It is read part by part: one that is nested a hundred thousand times would end the process that puts it together.
+    """
+    items: list[str | None] = []
+    depth = 0
+    for event in yaml.parse(answers, LOADER):
+        if depth == 0 and isinstance(event, yaml.SequenceStartEvent):
+            return {}
+        if depth == 1 and isinstance(event, yaml.NodeEvent):
+            items.append(event.value if isinstance(event, yaml.ScalarEvent) else None)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+    return dict(zip(items[::2], items[1::2], strict=True))
 
 
 def judge(
