@@ -67,4 +67,4 @@ def update_fuzz(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure the figures in docs/benchmarks.md and write that page."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    session.run("python", "-m", "bench", *session.posargs, env=environment)
+    session.run("python", "-m", "bench", *session.posargs, env={**environment, "PYTHONPATH": "src"})

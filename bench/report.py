@@ -84,6 +84,9 @@ METHOD = """\
   one update of its note.
 - The CPU time of generating is that of Copier and of all programs that it starts; the time for each file more
   is the difference from the one-file template, divided by the number of files more.
+- *Status* looks at copies of the default service with a scorecard and thirty commits more, over smart HTTP (`git
+  http-backend`), and asks their template for its releases; it is a whole run of the command, with Python's start. All
+  `git ls-remote` are started at once. Server and clients share the cores.
 - Memory is the proportional set size of the process, one second after its boot and again after requests.
 - The held request is a `POST /notes` that waits for a lock on its table while SIGTERM arrives."""
 

@@ -82,7 +82,27 @@ def _parser() -> argparse.ArgumentParser:
     drift.add_argument("--or-behind", action="store_true", help="end with 1 too where a newer release is not taken yet")
     drift.add_argument("--yes", action="store_true", help="trust the template's code, where rendering it needs that")
     drift.add_argument("--json", action="store_true", help="say what was found as JSON")
+    _add_status(commands.add_parser("status", help="say where services stand, here or on servers"))
     return parser
+
+
+def _add_status(status: argparse.ArgumentParser) -> None:
+    status.set_defaults(run=_status)
+    status.description = (
+        "Says where services stand, what needs care first. Exit code: 0 all well, 1 care needed, 2 error."
+    )
+    place = "a service's folder, or its repository's address, with #FOLDER for one inside it"
+    status.add_argument("place", nargs="*", metavar="PATH", help=place)
+    lists = "a file that lists such places, one a line; # begins a comment"
+    status.add_argument("--from", dest="lists", action="append", default=[], type=Path, metavar="FILE", help=lists)
+    status.add_argument(
+        "--drift", action="store_true", help="also render each service to tell its drift: seconds for each"
+    )
+    status.add_argument("--json", action="store_true", help="say it as JSON")
+    status.add_argument("--at-once", type=int, default=16, help="how many are looked at side by side, default: 16")
+    status.add_argument(
+        "--timeout", type=float, default=30, metavar="SECONDS", help="how long a server may take, default: 30"
+    )
 
 
 # Each command imports what it needs when it runs.
@@ -163,6 +183,21 @@ def _drift(arguments: argparse.Namespace) -> int:
         or_behind=arguments.or_behind,
         yes=arguments.yes,
         as_json=arguments.json,
+    )
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from .status.command import Options, status
+
+    return status(
+        arguments.place,
+        Options(
+            lists=arguments.lists,
+            drift=arguments.drift,
+            at_once=arguments.at_once,
+            seconds=arguments.timeout,
+            as_json=arguments.json,
+        ),
     )
 
 

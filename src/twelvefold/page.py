@@ -97,6 +97,12 @@ def first_line(page: str) -> str:
     return page.partition("\n")[0].removeprefix("# ")
 
 
+def failed(page: str) -> list[str]:
+    """The claims that a page shows as failed or in error."""
+    bad = {OF_CLAIM[Verdict.FAIL], OF_CLAIM[Verdict.ERROR]}
+    return [claim for claim, (_, verdict) in _rows(page).items() if verdict in bad]
+
+
 def _rows(page: str) -> dict[str, tuple[str, str]]:
     """What each claim promises, and its verdict without the mark."""
     return {row["claim"]: (row["promise"], row["verdict"].strip("* ")[2:]) for row in ROW.finditer(page)}

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ..update.command import answers, ending_as_by_an_interrupt
+from ..update.command import answers
+from ..update.ending import ending_as_by_an_interrupt
 from ..update.git import GitError, Refusal
 from ..update.options import Options
 from ..update.rendering import at_a_terminal

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ..update.command import ending_as_by_an_interrupt
+from ..update.ending import ending_as_by_an_interrupt
 from ..update.git import GitError, Refusal, Stopped, say
 from .comparing import Options, drift_of_commit
 from .comparing import drift as drift_of

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from .ending import ending_as_by_an_interrupt
 from .git import GitError, Refusal
 from .newest import become_newest
 from .options import Options
@@ -94,17 +93,3 @@ def _refusing(path: Path, options: Options) -> Summary:
     except KeyboardInterrupt:
         reason = "Stopped; all is as it was."
     return Summary(str(path), REFUSED, reason=reason)
-
-
-@contextmanager
-def ending_as_by_an_interrupt() -> Iterator[None]:
-    """Lets SIGTERM end an update as Ctrl-C does, so that it takes back what it has begun."""
-
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

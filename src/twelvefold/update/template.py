@@ -67,18 +67,26 @@ def without_password(text: str) -> str:
 
 def released(source: str) -> Version | None:
     """The newest release that a template shows, whose history is not looked at. Raises Refusal."""
+    try:
+        output = say(Path(), "ls-remote", "--tags", "--", place_of_tags(source))
+    except GitError as error:
+        raise Refusal(f"The template at {source} cannot be read: {last_line(error)}") from error
+    return max(releases_in(output), key=lambda version: version.numbers or (0, 0, 0), default=None)
+
+
+def place_of_tags(source: str) -> str:
+    """Where `git ls-remote` finds a template: its address, or the whole path of a folder of this machine."""
     url = address(source)
     local = Path(url).expanduser()
-    try:
-        lines = say(Path(), "ls-remote", "--tags", "--", str(local.absolute() if local.is_dir() else url)).splitlines()
-    except GitError as error:
-        raise Refusal(f"The template at {source} cannot be read: {_last_line(error)}") from error
+    return str(local.absolute()) if local.is_dir() else url
+
+
+def releases_in(output: str) -> list[Version]:
+    """The releases that `git ls-remote --tags` lists."""
     # A tag with a message is listed twice; the second line, with ^{}, has its commit.
-    commits = {
-        name.removesuffix("^{}"): commit for commit, _, name in (line.partition("\trefs/tags/") for line in lines)
-    }
-    versions = [Version(commit, name) for name, commit in commits.items() if RELEASE.fullmatch(name)]
-    return max(versions, key=lambda version: version.numbers or (0, 0, 0), default=None)
+    lines = (line.partition("\trefs/tags/") for line in output.splitlines())
+    commits = {name.removesuffix("^{}"): commit for commit, _, name in lines}
+    return [Version(commit, name) for name, commit in commits.items() if RELEASE.fullmatch(name)]
 
 
 def open_template(source: str, scratch: Path) -> Template:
@@ -93,7 +101,7 @@ def open_template(source: str, scratch: Path) -> Template:
             git(scratch, "clone", "--quiet", "--bare", "--", url, str(repository))
         shallow = say(repository, "rev-parse", "--is-shallow-repository") == "true"
     except GitError as error:
-        raise Refusal(f"The template at {source} cannot be read: {_last_line(error)}") from error
+        raise Refusal(f"The template at {source} cannot be read: {last_line(error)}") from error
     if shallow:
         raise Refusal(
             f"The template at {source} is a shallow clone, which lacks versions: git fetch --unshallow there."
@@ -183,7 +191,7 @@ def _described(template: Template, commit: str) -> str:
     return say(template.repository, "describe", "--tags", "--always", commit)
 
 
-def _last_line(error: GitError) -> str:
+def last_line(error: GitError) -> str:
     """The line of an error that says most, without an address that could hold a password."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     fatal = [line for line in lines if "fatal:" in line] or lines

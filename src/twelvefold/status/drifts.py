@@ -1,0 +1,57 @@
+"""Asks for the drift of each service, by `twelvefold drift`; one that is on a server is cloned for it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..update.git import GitError, Refusal
+from ..update.template import last_line
+from .fleet import Told
+from .found import Found
+from .git import Servers
+from .places import Place
+from .standing import Drift, Recorded, recorded
+
+DriftOf = Callable[[Path], Any]  # what it returns has edited, missing, behind and waived, as numbers or lists
+
+
+@dataclass(frozen=True)
+class Drifted:
+    """The drift of a service, or why it cannot be told."""
+
+    drift: Drift | None = None
+    error: str = ""
+
+
+def drifts(
+    found: Mapping[Place, Found], scratch: Path, servers: Servers, drift_of: DriftOf, told: Told
+) -> dict[Place, Drifted]:
+    """The drift of every service that has a template, one after the other: Copier renders in one thread only."""
+    drifted = {}
+    for place, one in found.items():
+        if not one.unreachable and isinstance(recorded(one.answers), Recorded):
+            drifted[place] = _drift(place, scratch / "drift", servers, drift_of)
+        told(place)
+    return drifted
+
+
+def _drift(place: Place, clone: Path, servers: Servers, drift_of: DriftOf) -> Drifted:
+    try:
+        if place.folder is None:
+            servers.ask(Path(), "clone", "--quiet", "--depth=1", "--", place.url, str(clone))
+        seen = drift_of(place.folder or clone / place.inside)
+        return Drifted(Drift(*(_count(getattr(seen, kind)) for kind in ("edited", "missing", "behind", "waived"))))
+    except GitError as error:
+        return Drifted(error=last_line(error))
+    except (Refusal, OSError) as error:
+        return Drifted(error=str(error))
+    finally:
+        shutil.rmtree(clone, ignore_errors=True)
+
+
+def _count(files: Any) -> int:
+    return files if isinstance(files, int) else len(files)
