@@ -57,6 +57,12 @@ def soak(session: nox.Session) -> None:
     session.run("python", "-m", "tests.soak", *session.posargs, env={"PYTHONPATH": "src"})
 
 
+@nox.session
+def lives(session: nox.Session) -> None:
+    """Update services of every release on which a team has worked, run all of their tests, and prove the oldest."""
+    session.run("pytest", "tests/test_long_life.py", *session.posargs, env={"EVERYTHING": "1"})
+
+
 @nox.session(name="update-fuzz")
 def update_fuzz(session: nox.Session) -> None:
     """Update 2,000 random services of random templates; `-- --cases 100 --plain 0` for fewer."""

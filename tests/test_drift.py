@@ -76,7 +76,8 @@ def run(*arguments: str | Path, **env: str) -> Printed:
     words = ["drift", *map(str, arguments)]
     if env:
         command = [sys.executable, "-m", "twelvefold", *words]
-        ended = subprocess.run(command, capture_output=True, encoding="utf-8", env={**os.environ, **env}, check=False)
+        env = {**os.environ, "PYTHONPATH": str(copies.ROOT / "src"), **env}
+        ended = subprocess.run(command, capture_output=True, encoding="utf-8", env=env, check=False)
         return Printed(ended.returncode, ended.stdout, ended.stderr)
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):

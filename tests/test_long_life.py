@@ -1,6 +1,7 @@
 """A service of any release, on which a team has worked, arrives at what lies here with all of its work.
 
-A service of the first release is proved afterwards: `PROOF=all` runs every experiment on it, else the fast ones run.
+One of the first release runs all of its own tests and is proved by the fast experiments; the others run the tests that
+start every process. With `EVERYTHING=1`, as `nox -s lives` has it, all run everything.
 """
 
 import os
@@ -43,6 +44,8 @@ async def report(admin: Admin) -> None:
         (number,) = await (await connection.execute("select count(*) from notes")).fetchone() or (0,)
     sys.stdout.write(f"{number}\\n")
 '''
+ALL = bool(os.environ.get("EVERYTHING"))
+
 LOGO = b"\x89PNG\r\n\x1a\n\x00\xff"
 OWN_PAGE = "# What an invoice is\n\nA debt, with a date.\n"
 OWN_MODULE = '"""What a customer owes."""\n\nTAX = 19\n'
@@ -127,7 +130,8 @@ def test_a_service_arrives_with_its_work_and_its_tests(template: Path, tmp_path:
     assert told.code == 0, told.summary
     assert {name: lines for name, lines in done.items() if not has(service, name, lines)} == {}
     assert not (service / ".editorconfig").exists()
-    copies.make(service, "setup", "derive", "lint", "test")
+    copies.make(service, "setup", "derive", "lint")
+    run_tests(service, every=ALL or tag == RELEASES[0])
     copies.commit(service, "Derive again")
     assert safe_update(service).summary["outcome"] == "up to date"
     if tag == RELEASES[0]:
@@ -201,9 +205,17 @@ def describe(service: Path) -> None:
     copies.commit(service, "Describe what this service has")
 
 
+def run_tests(service: Path, *, every: bool) -> None:
+    """Runs its own tests, or those that start every process type, since all of them take minutes."""
+    if every:
+        copies.make(service, "test")
+    else:
+        copies.run_starting_tests(service)
+
+
 def prove(service: Path) -> None:
     """Has the experiments run on it, and expects none to be red."""
-    selection = [] if os.environ.get("PROOF") == "all" else ["--fast"]
+    selection = [] if ALL else ["--fast"]
     done = subprocess.run(
         [sys.executable, "-m", "twelvefold", "prove", str(service), *selection],
         env=os.environ | {"PYTHONPATH": str(copies.ROOT / "src")},

@@ -512,16 +512,15 @@ def test_the_json_fits_its_schema(fleet: Fleet, ask: Any, tmp_path: Path) -> Non
     ]
 
 
-def _command(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "twelvefold", "status", *arguments], **options)
+def _command(*arguments: str, variables: dict[str, str], **options: Any) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": str(copies.ROOT / "src"), **variables}
+    return subprocess.Popen([sys.executable, "-m", "twelvefold", "status", *arguments], env=environment, **options)
 
 
 def test_a_terminal_gets_colours_and_a_bar_while_it_lasts(fleet: Fleet) -> None:
     urls = [fleet.good("orders"), fleet.server.url("gone")]
     ours, theirs = pty.openpty()
-    process = _command(
-        *urls, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm"}
-    )
+    process = _command(*urls, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, variables={"TERM": "xterm"})
     os.close(theirs)
     shown = b""
     with suppress(OSError):  # what Linux says when the other end is closed
@@ -564,8 +563,8 @@ def test_it_ends_at_once_and_leaves_nothing(fleet: Fleet, tmp_path: Path, number
     fleet.server.never_answers = "slow"
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    url, environment = fleet.server.url("slow"), {**os.environ, "TMPDIR": str(temporary)}
-    process = _command(url, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, start_new_session=True)
+    url, variables = fleet.server.url("slow"), {"TMPDIR": str(temporary)}
+    process = _command(url, stdout=subprocess.PIPE, stderr=subprocess.PIPE, variables=variables, start_new_session=True)
     while not fleet.server.asked:
         time.sleep(0.02)
     process.send_signal(number)
