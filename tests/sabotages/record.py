@@ -88,13 +88,15 @@ def page(record: Record) -> str:
     planted = all_sabotages()
     caught = sum(bool(record.get(sabotage.id, {}).get("caught")) for sabotage in planted)
     full = sum(record.get(sabotage.id, {}).get("asked") == "all" for sabotage in planted)
+    fresh = sum(record.get(sabotage.id, {}).get("key") in _good_keys(sabotage, ALONE) for sabotage in planted)
     lines = [
         "# Sabotages",
         "",
         INTRODUCTION,
         "",
         f"{caught} of {len(planted)} are caught by the claim that they are meant for, and by no unrelated one;"
-        f" for {full} of them all claims were asked.",
+        f" for {full} of them all claims were asked. {fresh} were tried on the suite as it is, `{suite_hash()}`, the others"
+        " before its last change.",
     ]
     for factor, title in FACTORS.items():
         own = [sabotage for sabotage in planted if sabotage.claim.partition(".")[0] == factor]
