@@ -95,8 +95,8 @@ def page(record: Record) -> str:
         INTRODUCTION,
         "",
         f"{caught} of {len(planted)} are caught by the claim that they are meant for, and by no unrelated one;"
-        f" for {full} of them all claims were asked. {fresh} were tried on the suite as it is, `{suite_hash()}`, the others"
-        " before its last change.",
+        f" for {full} of them all claims were asked. {fresh} were tried on the suite"
+        f" as it is, `{suite_hash()}`, the others before its last change.",
     ]
     for factor, title in FACTORS.items():
         own = [sabotage for sabotage in planted if sabotage.claim.partition(".")[0] == factor]
