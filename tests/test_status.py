@@ -566,6 +566,7 @@ def test_it_ends_at_once_and_leaves_nothing(fleet: Fleet, tmp_path: Path, number
     url, variables = fleet.server.url("slow"), {"TMPDIR": str(temporary)}
     process = _command(url, stdout=subprocess.PIPE, stderr=subprocess.PIPE, variables=variables, start_new_session=True)
     while not fleet.server.asked:
+        assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
