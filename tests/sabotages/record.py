@@ -18,10 +18,12 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import twelvefold
 from twelvefold.harness.stock import VARIABLE as STOCK
 from twelvefold.prove import suite_hash
 from twelvefold.results import FACTORS
@@ -42,12 +44,31 @@ Record = dict[str, dict[str, Any]]
 
 
 ASKED = ALONE, NEIGHBOURS, ALL = range(3)
+SUITE = Path(twelvefold.__file__).parent
+FACTORS_IN_ORDER = {factor: number for number, factor in enumerate(FACTORS, 1)}
 
 
 def key(sabotage: Sabotage, asked: int) -> str:
-    """Changes with the sabotage, with the suite, and with which claims are asked."""
-    text = f"{sabotage}{suite_hash()}{asked}"
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    """Changes with the sabotage, with the claims that are asked, with their factors' code, and with the machinery."""
+    claims = asked_claims(sabotage, asked)
+    total = hashlib.sha256(f"{sabotage}{sorted(claims)}".encode())
+    for path in _code_of(frozenset(FACTORS_IN_ORDER[claim.partition(".")[0]] for claim in claims)):
+        total.update(path.relative_to(SUITE).as_posix().encode() + b"\0" + path.read_bytes())
+    return total.hexdigest()[:16]
+
+
+def asked_claims(sabotage: Sabotage, asked: int) -> list[str]:
+    """Its own claim, its neighbours too, or all claims."""
+    if asked == ALL:
+        return sorted({claim for one in all_sabotages() for claim in (one.claim, *one.neighbours)})
+    return [sabotage.claim] if asked == ALONE else [sabotage.claim, *sabotage.neighbours]
+
+
+@cache
+def _code_of(factors: frozenset[int]) -> list[Path]:
+    others = [path for path in (SUITE / "claims").rglob("*.py") if not path.name.startswith("factor_")]
+    own = [path for number in factors for path in (SUITE / "claims").glob(f"factor_{number:02}_*.py")]
+    return sorted([*own, *others, *(SUITE / "harness").rglob("*.py")])
 
 
 def load() -> Record:
@@ -95,8 +116,8 @@ def page(record: Record) -> str:
         INTRODUCTION,
         "",
         f"{caught} of {len(planted)} are caught by the claim that they are meant for, and by no unrelated one;"
-        f" for {full} of them all claims were asked. {fresh} were tried on the suite"
-        f" as it is, `{suite_hash()}`, the others before its last change.",
+        f" for {full} of them all claims were asked. {fresh} were tried on the"
+        " experiments as they are, the others before their last change.",
     ]
     for factor, title in FACTORS.items():
         own = [sabotage for sabotage in planted if sabotage.claim.partition(".")[0] == factor]
@@ -192,9 +213,7 @@ def _good_keys(sabotage: Sabotage, asked: int) -> set[str]:
 
 def _timed(sabotage: Sabotage, service: Path, asked: int) -> tuple[Caught, float]:
     began = time.monotonic()
-    every = sorted({claim for one in all_sabotages() for claim in (one.claim, *one.neighbours)})
-    claims = {ALONE: [sabotage.claim], NEIGHBOURS: None, ALL: every}[asked]
-    return try_one(sabotage, service, claims), time.monotonic() - began
+    return try_one(sabotage, service, asked_claims(sabotage, asked)), time.monotonic() - began
 
 
 if __name__ == "__main__":
