@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import select
 import shlex
 import shutil
@@ -143,7 +144,29 @@ ADDRESSES = {
     "ssh://git:secret@git.example.test/twelvefold.git": "ssh://git@git.example.test/twelvefold.git",
     "git://git.example.test/twelvefold": "git://git.example.test/twelvefold",
 }
+# What uv takes for each.
+FOR_UV = {
+    **{url: f"git+{url.removeprefix('git+')}" for url in ADDRESSES.values() if "://" in url},
+    "git@github.com:acme/twelvefold": "git+ssh://git@github.com/acme/twelvefold",
+    "git+ada@git.example.test:~/twelvefold": "git+ssh://ada@git.example.test/~/twelvefold",
+    "'git@git.example.test:/srv/twelvefold.git'": "git+ssh://git@git.example.test/srv/twelvefold.git",
+    "gh:acme/twelvefold": "git+https://github.com/acme/twelvefold",
+    "/srv/twelvefold": "git+file:///srv/twelvefold",
+}
 OF_THIS_MACHINE = ["/srv/twelvefold.git", "../twelvefold", "twelvefold", "~/a:b", "file:///srv/t.git", "C:\\x", ""]
+
+
+@pytest.mark.parametrize(("recorded", "package"), FOR_UV.items())
+def test_make_finds_the_companion_command_at_the_recorded_address(
+    copier_template: Path, tmp_path: Path, recorded: str, package: str
+) -> None:
+    service = tmp_path / "orders"
+    service.mkdir()
+    text = (copier_template / "template/Makefile.jinja").read_text()
+    (service / "Makefile").write_text(re.sub(r"{{.*?}}|{%.*?%}", "", text))
+    (service / ".copier-answers.yml").write_text(f"_commit: v0.3.0-2-gabc1234\n_src_path: {recorded}\n")
+    planned = copies.run("make", "--dry-run", "prove", f"UV={sys.executable}", cwd=service)
+    assert f'--from "{package}@abc1234" twelvefold prove' in planned
 
 
 @pytest.mark.parametrize(("url", "recorded"), ADDRESSES.items())

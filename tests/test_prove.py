@@ -147,6 +147,15 @@ def test_an_interrupted_run_leaves_nothing(service: Path, temporary: Path, numbe
 # As a team has it
 
 
+def test_where_no_process_is_known_nothing_is_proved(tmp_path: Path) -> None:
+    (tmp_path / "factors.toml").write_text('name = "nothing"\n')
+    copies.commit(tmp_path, "Begin")
+    run = twelvefold("prove", folder=tmp_path)
+    assert run.returncode == 2
+    assert "No process type is known" in run.stderr
+    assert not (tmp_path / "TWELVE_FACTOR.md").exists()
+
+
 def test_make_prove_takes_the_suite_from_where_it_is_told(service: Path) -> None:
     told = copies.make(service, "prove", "CLAIM=NOTES.1", env={"TWELVEFOLD": str(copies.ROOT)})
     assert "NOTES.1" in told
@@ -160,6 +169,8 @@ def test_leaving_the_template_costs_one_commit(service: Path, tmp_path: Path) ->
     copies.commit(service, "Leave the template")
     copies.make(service, "prove", "CLAIM=NOTES.1")
     assert evidence(service)["NOTES.1"]["verdict"] == "pass"
+    for check in (("check",), ("format", "--check")):
+        copies.run(Path(sys.executable).with_name("ruff"), *check, cwd=service)
     shutil.rmtree(service / "twelvefold")
 
 

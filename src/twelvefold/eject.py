@@ -11,7 +11,7 @@ from pathlib import Path
 from .prove import suite_version
 
 FOLDER = "twelvefold"
-SOURCE = re.compile(r"^TWELVEFOLD \?=.*$", re.MULTILINE)
+SOURCE = re.compile(r"^(?:SOURCE = .*\n)?TWELVEFOLD \?=.*$", re.MULTILINE)
 PROJECT = """\
 [build-system]
 requires = ["hatchling"]
@@ -31,6 +31,10 @@ twelvefold = "twelvefold.__main__:main"
 
 [tool.hatch.build.targets.wheel]
 packages = ["src/twelvefold"]
+
+# It has the style of the project that it comes from.
+[tool.ruff]
+exclude = ["*"]
 """
 
 
@@ -40,7 +44,7 @@ def eject(project: Path) -> int:
     if target.exists():
         sys.stderr.write(f"{target} exists already: move it away first.\n")
         return 2
-    if not makefile.is_file() or not SOURCE.search(makefile.read_text("utf-8")):
+    if not makefile.is_file() or not SOURCE.search(makefile.read_text("utf-8", errors="replace")):
         sys.stderr.write(f"{makefile} has no line that begins with TWELVEFOLD ?=: is this a service of the template?\n")
         return 2
     try:

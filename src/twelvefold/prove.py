@@ -138,6 +138,8 @@ def _page(run: Run, path: Path, *, check: bool) -> str:
 
 
 def _run(options: Options, made: Workspace) -> Run:
+    if not made.contract.processes:
+        raise NothingProved("No process type is known: name their commands in factors.toml, under [processes].")
     began, date = time.monotonic(), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     claims = collect(options, made)
     with Progress() as progress:
