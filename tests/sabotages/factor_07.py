@@ -80,8 +80,8 @@ SABOTAGES = [
         "VII.2",
         "starts a web server beside web, out of its family",
         (Edit(SERVER, "    lifecycle = Lifecycle()\n", f"    lifecycle = Lifecycle()\n{FILES}"),),
-        neighbours=("VII.1", "VII.3", "XII.3"),
-        also=("VIII.4", "IX.2", "II.3"),
+        neighbours=("VII.3", "XII.3"),
+        also=("VII.1", "VIII.4", "IX.2", "II.3"),  # it listens, though the port of web is taken
     ),
     Sabotage(
         "VII.3",
