@@ -15,6 +15,8 @@ from twelvefold.update.command import update
 from . import copies
 from .small_templates import MENDED, PAGE, make_template, picture, release
 
+SERVER = "git+https://bob:hunter2@h.invalid"
+
 
 @pytest.fixture(autouse=True)
 def team(default_gitconfig: GitConfig) -> None:
@@ -87,3 +89,67 @@ def test_a_body_that_cannot_be_written_is_refused_before_the_update(service: Pat
     assert told.stderr.startswith(f"--body {tmp_path / place}")
     assert told.stderr.count("\n") == 1
     assert picture(service) == before
+
+
+# -- What stays secret -------------------------------------------------------------------------------------------------
+
+
+def with_a_password(service: Path, template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a service record an address with a password, and git find the template there all the same."""
+    answers = service / ".copier-answers.yml"
+    answers.write_text(answers.read_text().replace(str(template), f"{SERVER}/template.git?token=swordfish"))
+    copies.commit(service, "chore: a password")
+    address = f"{SERVER.removeprefix('git+')}/template.git?token=swordfish"
+    settings = {f"url.file://{template}.insteadOf": address, "protocol.file.allow": "always"}
+    monkeypatch.setenv("GIT_CONFIG_COUNT", str(len(settings)))
+    for number, (name, value) in enumerate(settings.items()):
+        monkeypatch.setenv(f"GIT_CONFIG_KEY_{number}", name)
+        monkeypatch.setenv(f"GIT_CONFIG_VALUE_{number}", value)
+
+
+def test_an_update_says_nothing_of_a_password(
+    service: Path, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_a_password(service, template, monkeypatch)
+    body = tmp_path / "body.md"
+
+    refused = run("update", service, "--yes", "--to", "9.9.9")
+    drifted = run("drift", service, "--json")
+    updated = run("update", service, "--yes", "--body", body)
+
+    assert refused.returncode == 2
+    assert "The template at git+https://h.invalid/template.git has no version 9.9.9" in refused.stderr
+    assert (updated.returncode, updated.stderr) == (0, "")
+    assert "h.invalid/template.git at commit" in updated.stdout
+    message = copies.git(service, "log", "-1", "--format=%B")
+    assert_secret(refused.stderr, drifted.stdout, drifted.stderr, updated.stdout, body.read_text(), message)
+
+
+@pytest.mark.parametrize("command", ["update", "drift", "status"])
+def test_a_template_that_cannot_be_read_is_named_without_its_password(service: Path, command: str) -> None:
+    answers = service / ".copier-answers.yml"
+    answers.write_text(f"_commit: v1.0.0\n_src_path: {SERVER}/template.git?token=swordfish\n")
+    copies.commit(service, "chore: a password")
+
+    for options in ((), ("--json",)):
+        told = run(command, service, *options)
+
+        assert told.returncode in (1, 2)
+        assert "h.invalid/template.git" in told.stdout + told.stderr or command == "status"
+        assert_secret(told.stdout, told.stderr)
+
+
+def test_status_shows_an_address_without_its_query() -> None:
+    place = "https://h.invalid/a.git?private_token=swordfish"
+
+    for options in ((), ("--json",)):
+        told = run("status", place, *options, "--timeout", "20")
+
+        assert "unreachable" in told.stdout
+        assert_secret(told.stdout, told.stderr)
+
+
+def assert_secret(*texts: str) -> None:
+    for text in texts:
+        assert "hunter2" not in text
+        assert "swordfish" not in text

@@ -117,7 +117,7 @@ def _standard(service: Service, scratch: Path, options: Options, wish: Wish) -> 
     order = Order(service.source, version.commit, NO_ANSWERS, changed=options.answers, trusted=options.yes)
     standard = _render(service, version, scratch, order, guesses, asks=wish.asks)
     if not standard.rendering.recorded.get("_commit"):
-        raise Refusal(f"The template at {service.source} records no answers, so it could not update the service.")
+        raise Refusal(f"The template at {template.shown} records no answers, so it could not update the service.")
     if unknown := options.answers.keys() - standard.rendering.questions.keys():
         known = ", ".join(standard.rendering.questions)
         raise Refusal(f"The template has no question {', '.join(sorted(unknown))}: it has {known}.")

@@ -15,6 +15,7 @@ from .newest import become_newest
 from .options import Options
 from .service import find_repository
 from .summary import REFUSED, Summary, as_data, as_pull_request, as_text
+from .template import without_password
 from .undoing import undo_update
 from .updating import update_service
 
@@ -66,7 +67,7 @@ def let_the_newest_release_do_it(path: Path, yes: bool) -> int:
     try:
         become_newest(find_repository(path), sys.argv[1:], yes=yes)
     except (Refusal, GitError, OSError) as error:
-        sys.stderr.write(f"{path}: nothing was done. {error}\n")
+        sys.stderr.write(f"{path}: nothing was done. {without_password(str(error))}\n")
         return 2
     return 0
 
@@ -115,5 +116,5 @@ def _refusing(path: Path, options: Options) -> Summary:
     except Refusal as refusal:
         reason = str(refusal)
     except (GitError, OSError) as error:
-        reason = f"It stopped half-way, and all is as it was: {error}"
+        reason = f"It stopped half-way, and all is as it was: {without_password(str(error))}"
     return Summary(str(path), REFUSED, reason=reason)

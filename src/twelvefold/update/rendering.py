@@ -17,6 +17,7 @@ from plumbum import ProcessExecutionError
 
 from .git import Refusal, Stopped
 from .service import ANSWERS_FILE
+from .template import without_password
 
 # Copier runs these only when it is allowed to run code, which an update otherwise never does.
 RUNS_CODE = "jinja_extensions"
@@ -128,9 +129,10 @@ def _refusing(what: str, rendering: Callable[[], Rendering]) -> Rendering:
     except (CopierError, TemplateError, ValueError, TypeError, OSError, yaml.YAMLError) as error:
         raise Refusal(f"{what} cannot be rendered, so nothing was changed: {_said(error)}") from error
     except ProcessExecutionError as error:
-        raise Refusal(f"{what} cannot be read, so nothing was changed: {error.stderr.strip()}") from error
+        said = without_password(error.stderr.strip())
+        raise Refusal(f"{what} cannot be read, so nothing was changed: {said}") from error
 
 
 def _said(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(without_password(str(error)).split()) or type(error).__name__
     return f"{text} (--yes trusts it)" if RUNS_CODE in text else text
