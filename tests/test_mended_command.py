@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 from pytest_gitconfig.plugin import GitConfig
 
+from twelvefold.__main__ import main
 from twelvefold.update.command import update
+from twelvefold.update.git import Refusal
+from twelvefold.update.trust import require_trust
 
 from . import copies
 from .small_templates import MENDED, PAGE, make_template, picture, release
@@ -153,3 +156,65 @@ def assert_secret(*texts: str) -> None:
     for text in texts:
         assert "hunter2" not in text
         assert "swordfish" not in text
+
+
+# -- One line instead of a traceback -----------------------------------------------------------------------------------
+
+
+def assert_one_line(told: subprocess.CompletedProcess[str], said: str) -> None:
+    assert (told.returncode, told.stdout) == (2, "")
+    assert said in told.stderr
+    assert told.stderr.count("\n") == 1
+
+
+def test_prove_says_that_git_is_missing(service: Path, tmp_path: Path) -> None:
+    assert_one_line(run("prove", service, PATH=str(tmp_path)), "git is missing")
+
+
+def test_prove_looks_before_the_run_where_its_evidence_goes(service: Path) -> None:
+    for place in (service / "page.md", service / "page.md" / "below"):
+        assert_one_line(run("prove", service, "--evidence", place), f"--evidence {place} cannot be written")
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"{}", b"\xff", b'{"keep": []}'])
+def test_undo_says_that_its_journal_is_broken(service: Path, content: bytes) -> None:
+    folder = service / ".git/twelvefold"
+    folder.mkdir()
+    (folder / "last.json").write_bytes(content)
+
+    assert_one_line(run("undo", service), "last.json is broken")
+
+
+@pytest.mark.parametrize("words", [("status",), ("update", "--check")])
+def test_a_reader_that_has_gone_is_no_error(service: Path, words: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "twelvefold", *words, str(service)]
+    environment = {**os.environ, "PYTHONPATH": str(copies.ROOT / "src")}
+    with os.fdopen(writing, "wb") as gone:
+        told = subprocess.run(command, stdout=gone, stderr=subprocess.PIPE, env=environment, check=False)
+
+    assert (told.returncode, told.stderr) == (141, b"")
+
+
+def test_what_else_the_system_refuses_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object) -> int:
+        raise PermissionError(13, "Permission denied", "pyproject.toml")
+
+    monkeypatch.setattr("twelvefold.draft.init", fails)
+    monkeypatch.setattr(sys, "argv", ["twelvefold", "init"])
+
+    assert main() == 2
+    assert capsys.readouterr().err == "twelvefold: [Errno 13] Permission denied: 'pyproject.toml'\n"
+
+
+def test_trusted_sources_may_hold_any_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "twelvefold").mkdir()
+    (tmp_path / "twelvefold/trusted").write_bytes(b"caf\xe9\nhttps://h.invalid/a.git\n")
+
+    require_trust("https://h.invalid/a.git", "0" * 40, "Its update", yes=False)
+    with pytest.raises(Refusal, match="--yes trusts it"):
+        require_trust("https://h.invalid/b.git", "0" * 40, "Its update", yes=False)

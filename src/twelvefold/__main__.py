@@ -3,14 +3,36 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
+
+NOTHING_DONE, INTERRUPTED = 2, 130
+BROKEN_PIPE = 141  # as a shell tells of a program that SIGPIPE has ended
 
 
 def main() -> int:
     """Does what the command line says; returns the exit code."""
     arguments = _parser().parse_args()
-    return int(arguments.run(arguments))
+    try:
+        code = int(arguments.run(arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _end_quietly()
+    except KeyboardInterrupt:
+        sys.stderr.write("Stopped.\n")
+        return INTERRUPTED
+    except (OSError, UnicodeError) as error:
+        sys.stderr.write(f"twelvefold: {' '.join(str(error).split())}\n")
+        return NOTHING_DONE
+    return code
+
+
+def _end_quietly() -> int:
+    """Ends as other programs do when nobody reads what they print any more."""
+    # What is still to be printed must go somewhere, or Python complains when it ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return BROKEN_PIPE
 
 
 def _parser() -> argparse.ArgumentParser:
