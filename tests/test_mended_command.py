@@ -1,6 +1,7 @@
 """What the companion command does with bad input, with a Ctrl-C, and with what shall stay secret."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,12 +12,13 @@ import pytest
 from pytest_gitconfig.plugin import GitConfig
 
 from twelvefold.__main__ import main
+from twelvefold.adopt.notes import _called_targets
 from twelvefold.update.command import update
 from twelvefold.update.git import Refusal
 from twelvefold.update.trust import require_trust
 
 from . import copies
-from .small_templates import MENDED, PAGE, make_template, picture, release
+from .small_templates import MENDED, PAGE, QUESTION, make_template, picture, release
 
 SERVER = "git+https://bob:hunter2@h.invalid"
 
@@ -218,3 +220,75 @@ def test_trusted_sources_may_hold_any_bytes(tmp_path: Path, monkeypatch: pytest.
     require_trust("https://h.invalid/a.git", "0" * 40, "Its update", yes=False)
     with pytest.raises(Refusal, match="--yes trusts it"):
         require_trust("https://h.invalid/b.git", "0" * 40, "Its update", yes=False)
+
+
+# -- What it tells of itself, and of what it did -----------------------------------------------------------------------
+
+
+def test_it_tells_its_version_and_its_exit_codes() -> None:
+    version = run("--version")
+
+    assert version.returncode == 0
+    assert re.fullmatch(r"twelvefold \d\S*\n", version.stdout)
+    for command in ("prove", "update", "adopt", "undo", "drift"):
+        assert "Ends with 0" in run(command, "--help").stdout
+
+
+def test_undo_says_what_it_has_undone(service: Path, template: Path, tmp_path: Path) -> None:
+    foreign = tmp_path / "bills"
+    foreign.mkdir()
+    copies.git(tmp_path, "init", "--quiet", foreign)
+    (foreign / "app.py").write_text("")
+    copies.commit(foreign, "feat: begin")
+    assert run("adopt", foreign, "--from", template, "--yes").returncode == 0
+    assert run("update", service, "--yes").returncode == 0
+
+    assert run("undo", foreign).stdout.endswith("as it was before: chore: adopt version 2.0.0 of the template.\n")
+    assert run("undo", service).stdout.endswith("before: chore: update the template from 1.0.0 to 2.0.0.\n")
+
+
+# -- What a workflow calls ---------------------------------------------------------------------------------------------
+
+
+def test_only_commands_of_a_workflow_are_calls_of_make() -> None:
+    workflow = """
+    # make coffee
+    on: {push: {}}
+    jobs:
+      one:
+        steps:
+          - name: make haste
+            run: make setup lint IMAGE=service
+          - run: |
+              # make tea
+              cd service && make prove || true
+              echo "It changes workflows. Run make update yourself, or" \\
+              make build
+    """
+
+    assert _called_targets(workflow) == {"setup", "lint", "prove", "build"}
+    assert _called_targets("jobs: [") == set()
+
+
+# -- Answers -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answer", ["maybe", "", "2"])
+def test_a_yes_or_no_question_takes_no_other_word(service: Path, template: Path, answer: str) -> None:
+    release(template, "3.0.0", {}, f"{QUESTION}cache:\n  type: bool\n  default: false\n")
+    before = picture(service)
+
+    assert_one_line(run("update", service, "--yes", "-d", f"cache={answer}"), f"-d cache={answer} is no answer")
+    assert picture(service) == before
+
+
+@pytest.mark.parametrize(("answer", "taken"), [("YES", True), ("off", False)])
+def test_a_yes_or_no_question_takes_either(service: Path, template: Path, answer: str, taken: bool) -> None:
+    release(template, "3.0.0", {}, f"{QUESTION}cache:\n  type: bool\n  default: false\n")
+
+    assert run("update", service, "--yes", "-d", f"cache={answer}").returncode == 0
+    assert copies.answers(service)["cache"] is taken
+
+
+def test_prove_refuses_to_run_less_than_nothing_at_once(service: Path) -> None:
+    assert_one_line(run("prove", service, "--at-once", "-3"), "--at-once -3")
