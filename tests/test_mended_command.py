@@ -15,6 +15,7 @@ from twelvefold.__main__ import main
 from twelvefold.adopt.notes import _called_targets
 from twelvefold.update.command import update
 from twelvefold.update.git import Refusal
+from twelvefold.update.template import is_relative, open_template
 from twelvefold.update.trust import require_trust
 
 from . import copies
@@ -57,9 +58,7 @@ def test_ctrl_c_stops_an_update_for_all_services_that_are_left(
     services = [copies.generate_committed(template, tmp_path / name) for name in ("one", "two", "three")]
     release(template, "2.0.0", {"page.md": MENDED})
     before = [picture(service) for service in services[1:]]
-    from twelvefold.update import updating
-
-    real: Callable[..., object] = updating.open_template
+    real: Callable[..., object] = open_template
     opened: list[str] = []
 
     def second_is_stopped(*arguments: object) -> object:
@@ -68,7 +67,7 @@ def test_ctrl_c_stops_an_update_for_all_services_that_are_left(
             os.kill(os.getpid(), signal.SIGINT)
         return real(*arguments)
 
-    monkeypatch.setattr(updating, "open_template", second_is_stopped)
+    monkeypatch.setattr("twelvefold.update.updating.open_template", second_is_stopped)
 
     assert update(services, yes=True) == 130
 
@@ -292,3 +291,30 @@ def test_a_yes_or_no_question_takes_either(service: Path, template: Path, answer
 
 def test_prove_refuses_to_run_less_than_nothing_at_once(service: Path) -> None:
     assert_one_line(run("prove", service, "--at-once", "-3"), "--at-once -3")
+
+
+# -- A template's address that is relative -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", [".", "../template", "template"])
+@pytest.mark.parametrize("words", [("update", "--yes"), ("drift",), ("status",)])
+def test_a_relative_address_is_refused_wherever_the_command_is_started(
+    service: Path, template: Path, monkeypatch: pytest.MonkeyPatch, source: str, words: tuple[str, ...]
+) -> None:
+    answers = service / ".copier-answers.yml"
+    answers.write_text(answers.read_text().replace(str(template), source))
+    copies.commit(service, "chore: a relative address")
+    monkeypatch.chdir(template)
+
+    told = run(*words, service)
+
+    assert told.returncode == (1 if words == ("status",) else 2)
+    said = " ".join((told.stdout + told.stderr).split())
+    assert ".copier-answers.yml has" in said
+    assert "_src_path" in said
+    assert f": {source}" in said
+
+
+@pytest.mark.parametrize("source", ["gh:a/b", "git@h.invalid:a/b.git", "git+https://h.invalid/a", "/srv/a", "~/a"])
+def test_an_address_and_a_whole_path_are_not_relative(source: str) -> None:
+    assert not is_relative(source)

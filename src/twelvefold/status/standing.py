@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from ..page import failed, first_line, verify
-from ..update.template import Version, without_password
+from ..update.template import Version, is_relative, without_password
 from ..wording import plain
 from .found import Found, Proof
 from .places import Place
@@ -96,6 +96,8 @@ def recorded(answers: bytes | None) -> Recorded | str:
     source, version = said.get("_src_path"), said.get("_commit")
     if not source or not version:
         return "its .copier-answers.yml does not say which template and version it has"
+    if is_relative(source):
+        return f"its template cannot be asked: its .copier-answers.yml has a relative _src_path: {source}"
     return Recorded(source, Version("", version))
 
 

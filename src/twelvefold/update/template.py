@@ -10,6 +10,7 @@ from .git import GitError, Refusal, git, say, succeeds
 
 RELEASE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 SECTION = re.compile(r"^## \[?v?(\d+\.\d+\.\d+)\b.*\n", re.MULTILINE)
+HOST = re.compile(r"[^/\\:]{2,}:(?!:).")  # as in git@host:path; one letter is a drive
 PASSWORD = re.compile(r"://[^/\s'\"]+@")
 QUERY = re.compile(r"(://[^\s?'\"]+)\?[^\s#'\"]*")
 SHORT = {"gh": "https://github.com/", "gl": "https://gitlab.com/"}
@@ -65,6 +66,13 @@ def address(source: str) -> str:
     url = source.removeprefix("git+")
     web = url.startswith(tuple(SHORT.values())) and not url.endswith(".git")
     return f"{url}.git" if web else url
+
+
+def is_relative(source: str) -> bool:
+    """Whether a source is a path that means another folder wherever a command is started."""
+    url = address(source)
+    remote = "://" in url or HOST.match(url)
+    return not remote and not url.startswith("~") and not Path(url).is_absolute()
 
 
 def without_password(text: str) -> str:
