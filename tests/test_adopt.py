@@ -60,7 +60,7 @@ QUESTIONS = (
     + "region:\n  type: str\n  help: Where?\n  default: eu\n"
 )
 STANDARD: Files = {
-    ".github/workflows/test.yml": page("The standard's workflow") + "# make deploy\nrun: make setup test\n",
+    ".github/workflows/test.yml": page("# The standard's workflow") + "# make deploy\nrun: make setup test\n",
     ".github/workflows/release.yml": page("A release"),
     "Makefile.jinja": page("The commands of {{ name }}"),
     "docs/ownership.md": OWNERSHIP,

@@ -3,21 +3,54 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+NOTHING_DONE, INTERRUPTED = 2, 130
+BROKEN_PIPE = 141  # as a shell tells of a program that SIGPIPE has ended
 
 
 def main() -> int:
     """Does what the command line says; returns the exit code."""
     arguments = _parser().parse_args()
-    return int(arguments.run(arguments))
+    try:
+        code = int(arguments.run(arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _end_quietly()
+    except KeyboardInterrupt:
+        sys.stderr.write("Stopped.\n")
+        return INTERRUPTED
+    except (OSError, UnicodeError) as error:
+        sys.stderr.write(f"twelvefold: {' '.join(str(error).split())}\n")
+        return NOTHING_DONE
+    return code
+
+
+def _end_quietly() -> int:
+    """Ends as other programs do when nobody reads what they print any more."""
+    # What is still to be printed must go somewhere, or Python complains when it ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return BROKEN_PIPE
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="twelvefold", description="Proves that a service follows the twelve factors.")
+    parser = argparse.ArgumentParser(
+        prog="twelvefold",
+        description="Proves that a service follows the twelve factors, and keeps it by its template: takes new "
+        "versions, adopts what exists, tells drift, and says where all services stand.",
+    )
+    parser.add_argument("--version", action="version", version=f"twelvefold {_version()}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    prove = commands.add_parser("prove", help="run the experiments on a service")
+    prove = commands.add_parser(
+        "prove",
+        help="run the experiments on a service",
+        epilog="Ends with 0 where all that ran is proved, 1 where a claim failed or the page is not what was found, "
+        "2 where nothing could be proved, 130 when it was stopped.",
+    )
     prove.set_defaults(run=_prove)
     prove.add_argument("project", nargs="?", type=Path, default=Path(), help="the service's folder, default: this one")
     prove.add_argument("--claim", default="", help="only these, as in IX.2 or IX or III.1,III.2")
@@ -36,7 +69,12 @@ def _parser() -> argparse.ArgumentParser:
     eject.set_defaults(run=_eject)
     eject.add_argument("project", nargs="?", type=Path, default=Path(), help="the service's folder, default: this one")
 
-    update = commands.add_parser("update", help="take a new version of the template, and lose nothing")
+    update = commands.add_parser(
+        "update",
+        help="take a new version of the template, and lose nothing",
+        epilog="Ends with 0 where it merged or there is nothing to do, 1 where there are conflicts, 2 where nothing "
+        "was done; of several services the worst counts. Ends with 130 when it was stopped.",
+    )
     update.set_defaults(run=_update)
     update.add_argument("project", nargs="*", type=Path, default=[Path()], help="the services, default: this folder")
     update.add_argument("--to", metavar="VERSION", help="which version of the template, default: its newest release")
@@ -47,7 +85,11 @@ def _parser() -> argparse.ArgumentParser:
     update.add_argument("--body", type=Path, metavar="FILE", help="write what happened as the text of a pull request")
     update.add_argument("--as-released", action="store_true", help="let the template's newest release do it")
 
-    adopt = commands.add_parser("adopt", help="bring a service that no template made under the template's standards")
+    adopt = commands.add_parser(
+        "adopt",
+        help="bring a service that no template made under the template's standards",
+        epilog="Ends with 0 where it is done, 1 where files are to be merged by hand, 2 where nothing was done.",
+    )
     adopt.set_defaults(run=_adopt)
     adopt.add_argument("project", nargs="?", type=Path, default=Path(), help="the service's folder, default: this one")
     adopt.add_argument(
@@ -64,7 +106,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     adopt.add_argument("--json", action="store_true", help="ask nothing, and say what happened as JSON")
 
-    undo = commands.add_parser("undo", help="take the last update of a service back, or its adoption")
+    undo = commands.add_parser(
+        "undo",
+        help="take the last update of a service back, or its adoption",
+        epilog="Ends with 0 where it was taken back, 2 where nothing was undone.",
+    )
     undo.set_defaults(run=_undo)
     undo.add_argument("project", nargs="?", type=Path, default=Path(), help="the service's folder, default: this one")
 
@@ -84,6 +130,13 @@ def _parser() -> argparse.ArgumentParser:
     drift.add_argument("--json", action="store_true", help="say what was found as JSON")
     _add_status(commands.add_parser("status", help="say where services stand, here or on servers"))
     return parser
+
+
+def _version() -> str:
+    try:
+        return version("twelvefold")
+    except PackageNotFoundError:
+        return "0"
 
 
 def _add_status(status: argparse.ArgumentParser) -> None:

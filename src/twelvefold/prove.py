@@ -101,6 +101,9 @@ class Controller:
 
 def prove(options: Options) -> int:
     """Runs the experiments; returns the exit code: 0 proved, 1 a claim failed, 2 nothing was done."""
+    if refused := _refused(options):
+        sys.stderr.write(f"{refused}\n")
+        return NOTHING_DONE
     _adopt_orphans()
     swept = containers.swept if options.image else nullcontext
     with _temporary_folder() as folder, swept(folder.name), _ended_in_order():
@@ -119,6 +122,20 @@ def prove(options: Options) -> int:
         sys.stderr.write(complaint)
     failed = any(result.verdict in (Verdict.FAIL, Verdict.ERROR) for result in run.results)
     return FAILED if failed or complaint else PROVED
+
+
+def _refused(options: Options) -> str:
+    """What keeps the experiments from being run, as far as it can be told before; nothing where they can be."""
+    if options.at_once < 0:
+        return f"--at-once {options.at_once}: how many run side by side is a number above zero."
+    if shutil.which("git") is None:
+        return "git is missing: install it, then run this again."
+    if options.evidence is not None:
+        place = options.evidence.absolute()
+        there = next(one for one in (place, *place.parents) if one.exists())
+        if not there.is_dir():
+            return f"--evidence {options.evidence} cannot be written, since {there} is a file: name a folder."
+    return ""
 
 
 def _page(run: Run, path: Path, *, check: bool) -> str:

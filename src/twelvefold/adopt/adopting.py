@@ -21,7 +21,7 @@ from ..update.ownership import ownership
 from ..update.proposal import propose
 from ..update.rendering import Order, Rendering, render, render_asking_all
 from ..update.service import ANSWERS_FILE, Repository, Service, open_foreign
-from ..update.template import Version, address, open_template, wanted_version
+from ..update.template import HOST, Version, address, open_template, wanted_version
 from ..update.transition import alone, recover_first
 from ..update.trees import Tree, add_folder, make_scratch
 from .choices import Choices, Chooser, Decision
@@ -75,7 +75,7 @@ def template_source(source: str) -> str:
     parts = urlsplit(address(source))
     if parts.password or (parts.username and parts.scheme in ("http", "https")):
         raise Refusal("The template's address holds credentials, which would be recorded: let git have them elsewhere.")
-    remote = "://" in source or re.match(r"[^/\\:]{2,}:(?!:).", source)
+    remote = "://" in source or HOST.match(source)
     return f"git+{source}" if remote and not KNOWN_TO_COPIER.fullmatch(source) else source
 
 
@@ -117,7 +117,7 @@ def _standard(service: Service, scratch: Path, options: Options, wish: Wish) -> 
     order = Order(service.source, version.commit, NO_ANSWERS, changed=options.answers, trusted=options.yes)
     standard = _render(service, version, scratch, order, guesses, asks=wish.asks)
     if not standard.rendering.recorded.get("_commit"):
-        raise Refusal(f"The template at {service.source} records no answers, so it could not update the service.")
+        raise Refusal(f"The template at {template.shown} records no answers, so it could not update the service.")
     if unknown := options.answers.keys() - standard.rendering.questions.keys():
         known = ", ".join(standard.rendering.questions)
         raise Refusal(f"The template has no question {', '.join(sorted(unknown))}: it has {known}.")

@@ -14,6 +14,7 @@ from ..update.git import GitError, Refusal
 from ..update.options import Options
 from ..update.rendering import at_a_terminal
 from ..update.service import find_repository
+from ..update.template import without_password
 from .adopting import Wish, adopt_service
 from .choices import Choices, Chooser, defaults
 from .comparison import Comparison
@@ -73,7 +74,7 @@ def _refusing(path: Path, options: Options, wish: Wish) -> Summary:
     except Refusal as refusal:
         reason = str(refusal)
     except (GitError, OSError) as error:
-        reason = f"It stopped half-way, and all is as it was: {error}"
+        reason = f"It stopped half-way, and all is as it was: {without_password(str(error))}"
     except KeyboardInterrupt:
         reason = "Stopped; all is as it was."
     return Summary(str(path), REFUSED, reason=reason)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from difflib import SequenceMatcher
+from itertools import takewhile
 from pathlib import Path
+
+import yaml
 
 from ..draft import QUESTION
 from ..harness.contract import FILE as FACTORS
@@ -17,7 +20,8 @@ from .summary import shortened
 LITTLE = 0.5
 
 WORKFLOWS = re.compile(r"\.github/workflows/[^/]+\.ya?ml")
-CALLED = re.compile(r"\bmake((?: +[a-z][a-z-]*)+)")
+APART = re.compile(r"&&|\|\||;")
+TARGET_NAME = re.compile(r"[a-z][a-z-]*")
 TARGET = re.compile(r"^([A-Za-z][\w -]*?) *:(?!=)", re.MULTILINE)
 
 
@@ -54,9 +58,24 @@ def _about_targets(service: Service, result: Tree, added: set[str], work: Scratc
 
 
 def _called_targets(workflow: str) -> set[str]:
-    """The targets that the commands of a workflow name; what stands in its comments does not count."""
-    lines = (line.partition("#")[0] for line in workflow.splitlines())
-    return {target for line in lines for found in CALLED.findall(line) for target in found.split()}
+    """The targets of the workflow's commands that begin with make; what other commands and comments say is prose."""
+    try:
+        scripts = _scripts(yaml.safe_load(workflow))
+    except yaml.YAMLError:
+        return set()
+    commands = [part.split() for script in scripts for line in script.splitlines() for part in APART.split(line)]
+    makes = [words[1:] for words in commands if words[:1] == ["make"]]
+    return {target for words in makes for target in takewhile(TARGET_NAME.fullmatch, words)}
+
+
+def _scripts(node: object) -> list[str]:
+    """What stands under `run`, at whatever depth."""
+    if isinstance(node, list):
+        return [script for one in node for script in _scripts(one)]
+    if not isinstance(node, dict):
+        return []
+    inside = [script for one in node.values() for script in _scripts(one)]
+    return [*inside, *([node["run"]] if isinstance(node.get("run"), str) else [])]
 
 
 def _about_kept(kept: list[Both]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..update.proposal import Proposal
 from ..update.service import ANSWERS_FILE, Service
+from ..update.template import without_password
 from .choices import Choices, Decision
 from .comparison import Comparison
 
@@ -90,7 +91,7 @@ def summarise(
         str(service.repository.folder),
         CONFLICTS if files.conflicts else ADOPTED,
         standard.version.said,
-        service.source,
+        without_password(service.source),
         standard.version.commit,
         answers=answers,
         guessed={name: one.where for name, one in standard.guesses.items() if answers.get(name) == one.answer},

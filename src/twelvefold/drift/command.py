@@ -11,6 +11,7 @@ from rich.console import Console
 
 from ..update.ending import ending_as_by_an_interrupt
 from ..update.git import GitError, Refusal, Stopped, say
+from ..update.template import without_password
 from .comparing import Options, drift_of_commit
 from .comparing import drift as drift_of
 from .findings import Drift
@@ -55,7 +56,7 @@ def _look(path: Path, options: Options) -> Drift | Refused:
     except Refusal as refusal:
         return Refused(str(path), str(refusal))
     except (GitError, OSError) as error:
-        return Refused(str(path), f"It stopped half-way: {error}")
+        return Refused(str(path), f"It stopped half-way: {without_password(str(error))}")
 
 
 def _is_bare(path: Path) -> bool:

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from ..update.template import without_password
 from .found import Proof
-from .places import PASSWORD
 from .standing import Standing, age_in_days
 from .templates import Releases
 
@@ -27,9 +27,9 @@ def document(standings: Sequence[Standing], releases: Mapping[str, Releases], no
 def _template(source: str, releases: Releases) -> dict[str, Any]:
     versions = sorted(releases.versions, key=lambda version: version.numbers or (0, 0, 0), reverse=True)
     return {
-        "template": PASSWORD.sub("://", source),
+        "template": without_password(source),
         "releases": [version.said for version in versions],
-        "error": PASSWORD.sub("://", releases.error),
+        "error": without_password(releases.error),
     }
 
 

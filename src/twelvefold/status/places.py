@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..update.git import Refusal
-from ..update.template import SHORT, address
+from ..update.template import SHORT, address, without_password
 
 URL = re.compile(r"(?:git\+)?(?:https?|ssh|git|file)://[^\s/]*/\S+", re.IGNORECASE)
 SCP = re.compile(r"(?:[\w.+-]+@)?[\w.-]{2,}:(?!//)[^\s:]\S*")  # one letter and a colon is a drive, or a mistake
 COMMENT = re.compile(r"(?:^|\s)#.*")
-PASSWORD = re.compile(r"://[^/@\s]+@")
 
 
 @dataclass(frozen=True)
@@ -29,13 +28,13 @@ class Place:
 
     @property
     def shown(self) -> str:
-        """The place without a password."""
-        return PASSWORD.sub("://", self.said)
+        """The place without a password or a query."""
+        return without_password(self.said)
 
     @property
     def parts(self) -> list[str]:
         """The parts of the place, without what every address has."""
-        path = str(self.folder.resolve()) if self.folder else f"{PASSWORD.sub('://', self.url)}/{self.inside}"
+        path = str(self.folder.resolve()) if self.folder else f"{without_password(self.url)}/{self.inside}"
         return [part.removesuffix(".git") for part in re.split(r"[/:]+", path) if part]
 
 
@@ -70,7 +69,7 @@ def _place(text: str, base: Path, what: str) -> Place:
     url, _, inside = text.partition("#")
     short = url.partition(":")[0] in SHORT
     if not (short or URL.fullmatch(url) or SCP.fullmatch(url)) or not inside.isprintable():
-        raise Refusal(f"{PASSWORD.sub('://', what)} is no folder, and no address of a repository.")
+        raise Refusal(f"{without_password(what)} is no folder, and no address of a repository.")
     return Place(text, url=address(url), inside=inside.strip("/"))
 
 

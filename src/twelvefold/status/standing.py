@@ -12,10 +12,10 @@ from typing import Any
 import yaml
 
 from ..page import failed, first_line, verify
-from ..update.template import Version
+from ..update.template import Version, is_relative, without_password
 from ..wording import plain
 from .found import Found, Proof
-from .places import PASSWORD, Place
+from .places import Place
 from .templates import Releases
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it is there
@@ -96,6 +96,8 @@ def recorded(answers: bytes | None) -> Recorded | str:
     source, version = said.get("_src_path"), said.get("_commit")
     if not source or not version:
         return "its .copier-answers.yml does not say which template and version it has"
+    if is_relative(source):
+        return f"its template cannot be asked: its .copier-answers.yml has a relative _src_path: {source}"
     return Recorded(source, Version("", version))
 
 
@@ -120,7 +122,7 @@ def judge(
 ) -> Standing:
     """Where a service stands, by what was found and by the releases of its template."""
     if found.unreachable:
-        return Standing(place, plain(PASSWORD.sub("://", found.unreachable)))
+        return Standing(place, plain(without_password(found.unreachable)))
     known: dict[str, Any] = {}
     notes = []
     match recorded(found.answers):
@@ -137,7 +139,7 @@ def judge(
         notes.append(EDITED)
     if drift_error:
         notes.append(f"its drift cannot be told: {drift_error}")
-    cleaned = tuple(plain(PASSWORD.sub("://", note)) for note in notes)
+    cleaned = tuple(plain(without_password(note)) for note in notes)
     return Standing(place, drift=drift, scorecard=scorecard, proof=found.proof, notes=cleaned, **known)
 
 
@@ -168,7 +170,7 @@ def _urgency(standing: Standing, now: datetime) -> tuple[object, ...]:
 def _version(has: Recorded, releases: Releases) -> dict[str, Any]:
     newest = releases.newest
     return {
-        "template": PASSWORD.sub("://", plain(has.source)),
+        "template": without_password(plain(has.source)),
         "version": plain(has.version.said),
         "newest": newest.said if newest else None,
         "behind": releases.after(has.version),

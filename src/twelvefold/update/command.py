@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from .ending import ending_as_by_an_interrupt
-from .git import GitError, Refusal
+from .git import GitError, Refusal, Stopped
 from .newest import become_newest
 from .options import Options
 from .service import find_repository
 from .summary import REFUSED, Summary, as_data, as_pull_request, as_text
+from .template import without_password
 from .undoing import undo_update
 from .updating import update_service
+
+INTERRUPTED = 130
 
 
 def update(
@@ -28,22 +32,34 @@ def update(
     as_json: bool = False,
     body: Path | None = None,
 ) -> int:
-    """Updates each service on its own, says what happened, and returns the worst exit code."""
+    """Updates each service on its own, says what happened, and returns the worst exit code, or 130 when stopped.
+
+    Who stops it stops it for all services that are left.
+    """
     try:
         options = Options(to, answers(data), check, yes)
+        if body is not None:
+            _require_place(body)
     except Refusal as refusal:
         sys.stderr.write(f"{refusal}\n")
         return 2
-    summaries = []
-    for path in paths:
-        summaries.append(summary := _refusing(path, options))
-        if not as_json:
-            (sys.stderr if summary.outcome == REFUSED else sys.stdout).write(as_text(summary))
+    summaries: list[Summary] = []
+    try:
+        with ending_as_by_an_interrupt():
+            for path in paths:
+                summaries.append(summary := _refusing(path, options))
+                if not as_json:
+                    (sys.stderr if summary.outcome == REFUSED else sys.stdout).write(as_text(summary))
+        code = max(summary.exit_code for summary in summaries)
+    except (KeyboardInterrupt, Stopped):
+        left = ", ".join(map(str, paths[len(summaries) :]))
+        sys.stderr.write(f"Stopped; as it was: {left or 'nothing'}.\n")
+        code = INTERRUPTED
     if as_json:
         sys.stdout.write(json.dumps([as_data(summary) for summary in summaries], indent=2, default=str) + "\n")
     if body is not None:
         body.write_text("\n".join(as_pull_request(summary) for summary in summaries), "utf-8")
-    return max(summary.exit_code for summary in summaries)
+    return code
 
 
 def let_the_newest_release_do_it(path: Path, yes: bool) -> int:
@@ -51,7 +67,7 @@ def let_the_newest_release_do_it(path: Path, yes: bool) -> int:
     try:
         become_newest(find_repository(path), sys.argv[1:], yes=yes)
     except (Refusal, GitError, OSError) as error:
-        sys.stderr.write(f"{path}: nothing was done. {error}\n")
+        sys.stderr.write(f"{path}: nothing was done. {without_password(str(error))}\n")
         return 2
     return 0
 
@@ -76,20 +92,29 @@ def answers(given: Sequence[str]) -> dict[str, str]:
     return {question: answer for question, _, answer in pairs}
 
 
+def _require_place(body: Path) -> None:
+    """Raises Refusal where a text cannot be written, before anything is begun."""
+    if body.is_dir():
+        raise Refusal(f"--body {body} is a folder: name a file.")
+    if not body.parent.is_dir():
+        raise Refusal(f"--body {body} cannot be written: there is no folder {body.parent}.")
+    if not os.access(body if body.exists() else body.parent, os.W_OK):
+        raise Refusal(f"--body {body} cannot be written: you have no right to.")
+
+
 def _update(path: Path, options: Options) -> Summary:
     with TemporaryDirectory(prefix="twelvefold-update-", ignore_cleanup_errors=True) as scratch:
         return update_service(find_repository(path), Path(scratch).resolve(), options)
 
 
 def _refusing(path: Path, options: Options) -> Summary:
-    """What was done, or why nothing was."""
+    """What was done, or why nothing was. Raises Stopped or KeyboardInterrupt when a person stops it."""
     try:
-        with ending_as_by_an_interrupt():
-            return _update(path, options)
+        return _update(path, options)
+    except Stopped:
+        raise
     except Refusal as refusal:
         reason = str(refusal)
     except (GitError, OSError) as error:
-        reason = f"It stopped half-way, and all is as it was: {error}"
-    except KeyboardInterrupt:
-        reason = "Stopped; all is as it was."
+        reason = f"It stopped half-way, and all is as it was: {without_password(str(error))}"
     return Summary(str(path), REFUSED, reason=reason)

@@ -10,7 +10,7 @@ from pathlib import Path
 import uv
 
 from .service import Repository, read_answers
-from .template import Version, address, released
+from .template import Version, address, released, without_password
 from .trust import require_trust
 
 
@@ -24,7 +24,8 @@ def become_newest(repository: Repository, arguments: Sequence[str], *, yes: bool
     newest = released(source)
     if newest is None or newest.numbers is None or newest.numbers <= (has.numbers or (0, 0, 0)):
         return
-    sys.stderr.write(f"The newest release is {newest.name}, commit {newest.commit[:12]} of {source}\n")
+    shown = without_password(source)
+    sys.stderr.write(f"The newest release is {newest.name}, commit {newest.commit[:12]} of {shown}\n")
     require_trust(source, newest.commit, "Its update", yes)
     command = [os.environ.get("UV") or uv.find_uv_bin(), "tool", "run", "--quiet", "--from", _package(source, newest)]
     sys.stderr.flush()

@@ -17,9 +17,11 @@ from plumbum import ProcessExecutionError
 
 from .git import Refusal, Stopped
 from .service import ANSWERS_FILE
+from .template import without_password
 
 # Copier runs these only when it is allowed to run code, which an update otherwise never does.
 RUNS_CODE = "jinja_extensions"
+YES_OR_NO = frozenset("y yes t true on 1 n no f false off 0".split())
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,9 @@ def render_asking(order: Order, root: Path, prefix: str, what: str) -> Rendering
     known = {name: answer for name, answer in _loaded(order.answers).items() if not name.startswith("_")}
     try:
         first = render(order, root, prefix, what)
-    except Refusal:
+    except Refusal as refusal:
+        if refusal.__cause__ is None:  # it was stopped, or no other answer would mend it
+            raise
         answered = known  # one that has no default is a question that must be asked
     else:
         asked = first.recorded.keys() - known.keys() - order.changed.keys() - {"_commit", "_src_path"}
@@ -111,8 +115,17 @@ def _render(order: Order, root: Path, prefix: str, *, defaults: bool, data: dict
         skip_tasks=True,
         unsafe=order.trusted,
     )
+    _refuse_half_answers(order.changed, worker.template.questions_data)
     recorded = _loaded((folder / ANSWERS_FILE).read_bytes())
     return Rendering(root, folder, recorded, worker)
+
+
+def _refuse_half_answers(changed: Mapping[str, Any], questions: Mapping[str, Any]) -> None:
+    """Raises Refusal for an answer to a yes/no question that is neither: Copier takes every other word for a yes."""
+    for name, answer in changed.items():
+        asks_yes_or_no = questions.get(name, {}).get("type") == "bool"
+        if asks_yes_or_no and isinstance(answer, str) and answer.strip().lower() not in YES_OR_NO:
+            raise Refusal(f"-d {name}={answer} is no answer to a yes/no question: say {name}=true or {name}=false.")
 
 
 def _loaded(answers: bytes) -> dict[str, Any]:
@@ -128,9 +141,10 @@ def _refusing(what: str, rendering: Callable[[], Rendering]) -> Rendering:
     except (CopierError, TemplateError, ValueError, TypeError, OSError, yaml.YAMLError) as error:
         raise Refusal(f"{what} cannot be rendered, so nothing was changed: {_said(error)}") from error
     except ProcessExecutionError as error:
-        raise Refusal(f"{what} cannot be read, so nothing was changed: {error.stderr.strip()}") from error
+        said = without_password(error.stderr.strip())
+        raise Refusal(f"{what} cannot be read, so nothing was changed: {said}") from error
 
 
 def _said(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(without_password(str(error)).split()) or type(error).__name__
     return f"{text} (--yes trusts it)" if RUNS_CODE in text else text

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from .git import GitError, Refusal, git, listed, require_git, say, succeeds
+from .template import is_relative
 
 ANSWERS_FILE = ".copier-answers.yml"
 
@@ -130,6 +131,11 @@ def read_answers(repository: Repository) -> dict[str, Any]:
     for name, meaning in (("_src_path", "where its template is"), ("_commit", "which version it has")):
         if not isinstance(answers, dict) or not answers.get(name):
             raise Refusal(f"{path} does not say {meaning} ({name}): bring it back from git.")
+    if is_relative(source := str(answers["_src_path"])):
+        raise Refusal(
+            f"{path} has _src_path: {source}, a relative path, which means another folder wherever a command is "
+            "started: write the template's address there, or its whole path, and commit that."
+        )
     return {str(name): answer for name, answer in answers.items()}
 
 

@@ -8,7 +8,7 @@ from .git import listed
 from .proposal import Proposal, Renderings, Versions, owner_of
 from .service import ANSWERS_FILE, Service
 from .summary import CONFLICTS, UP_TO_DATE, UPDATED, Conflict, Files, Offer, Summary
-from .template import changelog
+from .template import changelog, without_password
 from .trees import Scratch, Tree
 
 
@@ -23,7 +23,7 @@ def summarise(
         outcome,
         versions.old.said,
         versions.new.said,
-        service.source,
+        without_password(service.source),
         template_commit=versions.new.commit,
         files=files,
         answers=renderings.answers,

@@ -10,6 +10,9 @@ from .git import GitError, Refusal, git, say, succeeds
 
 RELEASE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 SECTION = re.compile(r"^## \[?v?(\d+\.\d+\.\d+)\b.*\n", re.MULTILINE)
+HOST = re.compile(r"[^/\\:]{2,}:(?!:).")  # as in git@host:path; one letter is a drive
+PASSWORD = re.compile(r"://[^/\s'\"]+@")
+QUERY = re.compile(r"(://[^\s?'\"]+)\?[^\s#'\"]*")
 SHORT = {"gh": "https://github.com/", "gl": "https://gitlab.com/"}
 
 Numbers = tuple[int, int, int]
@@ -21,6 +24,11 @@ class Template:
 
     source: str
     repository: Path
+
+    @property
+    def shown(self) -> str:
+        """The address as everybody may see it."""
+        return without_password(self.source)
 
 
 @dataclass(frozen=True)
@@ -60,9 +68,16 @@ def address(source: str) -> str:
     return f"{url}.git" if web else url
 
 
+def is_relative(source: str) -> bool:
+    """Whether a source is a path that means another folder wherever a command is started."""
+    url = address(source)
+    remote = "://" in url or HOST.match(url)
+    return not remote and not url.startswith("~") and not Path(url).is_absolute()
+
+
 def without_password(text: str) -> str:
-    """A text whose addresses hold no name and no password."""
-    return re.sub(r"://[^/@\s]+@", "://", text)
+    """A text whose addresses hold no name, no password, and no query, which could be a token."""
+    return QUERY.sub(r"\1", PASSWORD.sub("://", text))
 
 
 def released(source: str) -> Version | None:
@@ -70,7 +85,7 @@ def released(source: str) -> Version | None:
     try:
         output = say(Path(), "ls-remote", "--tags", "--", place_of_tags(source))
     except GitError as error:
-        raise Refusal(f"The template at {source} cannot be read: {last_line(error)}") from error
+        raise Refusal(f"The template at {without_password(source)} cannot be read: {last_line(error)}") from error
     return max(releases_in(output), key=lambda version: version.numbers or (0, 0, 0), default=None)
 
 
@@ -101,18 +116,19 @@ def open_template(source: str, scratch: Path) -> Template:
             git(scratch, "clone", "--quiet", "--bare", "--", url, str(repository))
         shallow = say(repository, "rev-parse", "--is-shallow-repository") == "true"
     except GitError as error:
-        raise Refusal(f"The template at {source} cannot be read: {last_line(error)}") from error
+        raise Refusal(f"The template at {without_password(source)} cannot be read: {last_line(error)}") from error
+    template = Template(source, repository)
     if shallow:
         raise Refusal(
-            f"The template at {source} is a shallow clone, which lacks versions: git fetch --unshallow there."
+            f"The template at {template.shown} is a shallow clone, which lacks versions: git fetch --unshallow there."
         )
-    return Template(source, repository)
+    return template
 
 
 def recorded_version(template: Template, name: str) -> Version:
     """The version that a service has. Raises Refusal when the template does not know it."""
     if (commit := _commit(template, name)) is None:
-        raise Refusal(f"The template at {template.source} does not know {name}, the version that the service has.")
+        raise Refusal(f"The template at {template.shown} does not know {name}, the version that the service has.")
     return Version(commit, name)
 
 
@@ -123,7 +139,7 @@ def wanted_version(template: Template, name: str | None) -> Version:
     for tried in (f"refs/tags/v{name}", f"refs/tags/{name}", name):
         if (commit := _commit(template, tried)) is not None:
             return Version(commit, _described(template, commit))
-    raise Refusal(f"The template at {template.source} has no version {name}: its newest is {_newest_name(template)}.")
+    raise Refusal(f"The template at {template.shown} has no version {name}: its newest is {_newest_name(template)}.")
 
 
 def releases_since(template: Template, version: Version) -> list[Version]:
@@ -172,9 +188,7 @@ def _newest_name(template: Template) -> str:
 def _newest_release(template: Template) -> Version:
     tags = _releases(template)
     if not tags:
-        raise Refusal(
-            f"The template at {template.source} has no release, a tag such as v1.2.3: name a version by --to."
-        )
+        raise Refusal(f"The template at {template.shown} has no release, a tag such as v1.2.3: name a version by --to.")
     commit = _commit(template, f"refs/tags/{tags[-1]}")
     assert commit is not None, f"{tags[-1]} is listed and is no commit"
     return Version(commit, tags[-1])

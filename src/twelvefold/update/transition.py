@@ -26,6 +26,7 @@ from .service import Repository
 from .trees import Tree, entry_line, index_info
 
 JOURNAL, LAST = "journal.json", "last.json"
+LAST_HAS = {"title", "head", "new_head", "notes", "keep"}  # what taking a step back needs of its journal
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,16 @@ def state_folder(repository: Repository) -> Path:
 
 
 def last_step(repository: Repository) -> dict[str, Any] | None:
-    """The journal of the last step that was completed."""
+    """The journal of the last step that was completed. Raises Refusal when it cannot be read."""
+    path = state_folder(repository) / LAST
     try:
-        journal: dict[str, Any] = json.loads((state_folder(repository) / LAST).read_text("utf-8"))
+        journal = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return None
+    except ValueError:  # no JSON, or no UTF-8
+        journal = None
+    if not isinstance(journal, dict) or not journal.keys() >= LAST_HAS or not isinstance(journal["keep"], dict):
+        raise Refusal(f"{path} is broken, so that git has to take the last step back: git log shows its commit.")
     return journal
 
 

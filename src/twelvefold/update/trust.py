@@ -7,15 +7,17 @@ from pathlib import Path
 
 from .git import Refusal
 from .rendering import at_a_terminal
+from .template import without_password
 
 
 def require_trust(source: str, commit: str, what: str, yes: bool) -> None:
     """Asks whether code of a source may run, unless that was answered before. Raises Refusal."""
-    path = _file()
-    trusted = path.read_text("utf-8").splitlines() if path.is_file() else []
-    if yes or source in trusted:
+    path, shown = _file(), without_password(source)
+    # Whatever bytes a person has written there, they stay.
+    trusted = path.read_text("utf-8", "surrogateescape").splitlines() if path.is_file() else []
+    if yes or shown in trusted or source in trusted:
         return
-    told = f"{what} runs code of {source} at commit {commit[:12]}"
+    told = f"{what} runs code of {shown} at commit {commit[:12]}"
     if not at_a_terminal():
         raise Refusal(f"{told}: --yes trusts it.")
     import questionary
@@ -23,7 +25,7 @@ def require_trust(source: str, commit: str, what: str, yes: bool) -> None:
     if not questionary.confirm(f"{told}. Do you trust this source, now and later?", default=False).ask():
         raise Refusal("Without trust nothing was changed.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{line}\n" for line in [*trusted, source]), "utf-8")
+    path.write_text("".join(f"{line}\n" for line in [*trusted, shown]), "utf-8", "surrogateescape")
 
 
 def _file() -> Path:

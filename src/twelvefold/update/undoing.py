@@ -34,7 +34,7 @@ def _undo(repository: Repository, last: dict[str, Any]) -> str:
     left = set(last["keep"]["left"])
     rescued = [rescue(repository, path) for path in sorted(touched - left) if _is_edited(repository, tree, path)]
     carry_out(repository, _step(last, head, tree, touched, left))
-    told = f"{repository.folder} is as it was before the update."
+    told = f"{repository.folder} is as it was before: {last['title']}."
     if head not in (before, last["new_head"]):
         told += f" Your commit {head[:10]} is kept: git show {head[:10]}."
     return _told(told, rescued)

@@ -1,0 +1,320 @@
+"""What the companion command does with bad input, with a Ctrl-C, and with what shall stay secret."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pytest_gitconfig.plugin import GitConfig
+
+from twelvefold.__main__ import main
+from twelvefold.adopt.notes import _called_targets
+from twelvefold.update.command import update
+from twelvefold.update.git import Refusal
+from twelvefold.update.template import is_relative, open_template
+from twelvefold.update.trust import require_trust
+
+from . import copies
+from .small_templates import MENDED, PAGE, QUESTION, make_template, picture, release
+
+SERVER = "git+https://bob:hunter2@h.invalid"
+
+
+@pytest.fixture(autouse=True)
+def team(default_gitconfig: GitConfig) -> None:
+    """Somebody whose name git knows."""
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Path:
+    return make_template(tmp_path / "template", {"page.md": PAGE})
+
+
+@pytest.fixture
+def service(template: Path, tmp_path: Path) -> Path:
+    """A service that is a release behind."""
+    made = copies.generate_committed(template, tmp_path / "orders")
+    release(template, "2.0.0", {"page.md": MENDED})
+    return made
+
+
+def run(*words: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command in a process of its own, as a person does."""
+    environment = {**os.environ, "PYTHONPATH": str(copies.ROOT / "src"), **env}
+    command = [sys.executable, "-m", "twelvefold", *map(str, words)]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", env=environment, check=False)
+
+
+# -- Stopping ----------------------------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_stops_an_update_for_all_services_that_are_left(
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    services = [copies.generate_committed(template, tmp_path / name) for name in ("one", "two", "three")]
+    release(template, "2.0.0", {"page.md": MENDED})
+    before = [picture(service) for service in services[1:]]
+    real: Callable[..., object] = open_template
+    opened: list[str] = []
+
+    def second_is_stopped(*arguments: object) -> object:
+        opened.append("a template")
+        if len(opened) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(*arguments)
+
+    monkeypatch.setattr("twelvefold.update.updating.open_template", second_is_stopped)
+
+    assert update(services, yes=True) == 130
+
+    said = capsys.readouterr()
+    assert str(services[1]) in said.err
+    assert str(services[2]) in said.err
+    assert (services[0] / "page.md").read_text() == MENDED
+    assert [picture(service) for service in services[1:]] == before
+    assert len(opened) == 2
+
+
+# -- Where the text of a pull request goes -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["nowhere/body.md", "folder"])
+def test_a_body_that_cannot_be_written_is_refused_before_the_update(service: Path, tmp_path: Path, place: str) -> None:
+    (tmp_path / "folder").mkdir()
+    before = picture(service)
+
+    told = run("update", service, "--yes", "--body", tmp_path / place)
+
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr.startswith(f"--body {tmp_path / place}")
+    assert told.stderr.count("\n") == 1
+    assert picture(service) == before
+
+
+# -- What stays secret -------------------------------------------------------------------------------------------------
+
+
+def with_a_password(service: Path, template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a service record an address with a password, and git find the template there all the same."""
+    answers = service / ".copier-answers.yml"
+    answers.write_text(answers.read_text().replace(str(template), f"{SERVER}/template.git?token=swordfish"))
+    copies.commit(service, "chore: a password")
+    address = f"{SERVER.removeprefix('git+')}/template.git?token=swordfish"
+    settings = {f"url.file://{template}.insteadOf": address, "protocol.file.allow": "always"}
+    monkeypatch.setenv("GIT_CONFIG_COUNT", str(len(settings)))
+    for number, (name, value) in enumerate(settings.items()):
+        monkeypatch.setenv(f"GIT_CONFIG_KEY_{number}", name)
+        monkeypatch.setenv(f"GIT_CONFIG_VALUE_{number}", value)
+
+
+def test_an_update_says_nothing_of_a_password(
+    service: Path, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_a_password(service, template, monkeypatch)
+    body = tmp_path / "body.md"
+
+    refused = run("update", service, "--yes", "--to", "9.9.9")
+    drifted = run("drift", service, "--json")
+    updated = run("update", service, "--yes", "--body", body)
+
+    assert refused.returncode == 2
+    assert "The template at git+https://h.invalid/template.git has no version 9.9.9" in refused.stderr
+    assert (updated.returncode, updated.stderr) == (0, "")
+    assert "h.invalid/template.git at commit" in updated.stdout
+    message = copies.git(service, "log", "-1", "--format=%B")
+    assert_secret(refused.stderr, drifted.stdout, drifted.stderr, updated.stdout, body.read_text(), message)
+
+
+@pytest.mark.parametrize("command", ["update", "drift", "status"])
+def test_a_template_that_cannot_be_read_is_named_without_its_password(service: Path, command: str) -> None:
+    answers = service / ".copier-answers.yml"
+    answers.write_text(f"_commit: v1.0.0\n_src_path: {SERVER}/template.git?token=swordfish\n")
+    copies.commit(service, "chore: a password")
+
+    for options in ((), ("--json",)):
+        told = run(command, service, *options)
+
+        assert told.returncode in (1, 2)
+        assert "h.invalid/template.git" in told.stdout + told.stderr or command == "status"
+        assert_secret(told.stdout, told.stderr)
+
+
+def test_status_shows_an_address_without_its_query() -> None:
+    place = "https://h.invalid/a.git?private_token=swordfish"
+
+    for options in ((), ("--json",)):
+        told = run("status", place, *options, "--timeout", "20")
+
+        assert "unreachable" in told.stdout
+        assert_secret(told.stdout, told.stderr)
+
+
+def assert_secret(*texts: str) -> None:
+    for text in texts:
+        assert "hunter2" not in text
+        assert "swordfish" not in text
+
+
+# -- One line instead of a traceback -----------------------------------------------------------------------------------
+
+
+def assert_one_line(told: subprocess.CompletedProcess[str], said: str) -> None:
+    assert (told.returncode, told.stdout) == (2, "")
+    assert said in told.stderr
+    assert told.stderr.count("\n") == 1
+
+
+def test_prove_says_that_git_is_missing(service: Path, tmp_path: Path) -> None:
+    assert_one_line(run("prove", service, PATH=str(tmp_path)), "git is missing")
+
+
+def test_prove_looks_before_the_run_where_its_evidence_goes(service: Path) -> None:
+    for place in (service / "page.md", service / "page.md" / "below"):
+        assert_one_line(run("prove", service, "--evidence", place), f"--evidence {place} cannot be written")
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"{}", b"\xff", b'{"keep": []}'])
+def test_undo_says_that_its_journal_is_broken(service: Path, content: bytes) -> None:
+    folder = service / ".git/twelvefold"
+    folder.mkdir()
+    (folder / "last.json").write_bytes(content)
+
+    assert_one_line(run("undo", service), "last.json is broken")
+
+
+@pytest.mark.parametrize("words", [("status",), ("update", "--check")])
+def test_a_reader_that_has_gone_is_no_error(service: Path, words: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "twelvefold", *words, str(service)]
+    environment = {**os.environ, "PYTHONPATH": str(copies.ROOT / "src")}
+    with os.fdopen(writing, "wb") as gone:
+        told = subprocess.run(command, stdout=gone, stderr=subprocess.PIPE, env=environment, check=False)
+
+    assert (told.returncode, told.stderr) == (141, b"")
+
+
+def test_what_else_the_system_refuses_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object) -> int:
+        raise PermissionError(13, "Permission denied", "pyproject.toml")
+
+    monkeypatch.setattr("twelvefold.draft.init", fails)
+    monkeypatch.setattr(sys, "argv", ["twelvefold", "init"])
+
+    assert main() == 2
+    assert capsys.readouterr().err == "twelvefold: [Errno 13] Permission denied: 'pyproject.toml'\n"
+
+
+def test_trusted_sources_may_hold_any_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "twelvefold").mkdir()
+    (tmp_path / "twelvefold/trusted").write_bytes(b"caf\xe9\nhttps://h.invalid/a.git\n")
+
+    require_trust("https://h.invalid/a.git", "0" * 40, "Its update", yes=False)
+    with pytest.raises(Refusal, match="--yes trusts it"):
+        require_trust("https://h.invalid/b.git", "0" * 40, "Its update", yes=False)
+
+
+# -- What it tells of itself, and of what it did -----------------------------------------------------------------------
+
+
+def test_it_tells_its_version_and_its_exit_codes() -> None:
+    version = run("--version")
+
+    assert version.returncode == 0
+    assert re.fullmatch(r"twelvefold \d\S*\n", version.stdout)
+    for command in ("prove", "update", "adopt", "undo", "drift"):
+        assert "Ends with 0" in run(command, "--help").stdout
+
+
+def test_undo_says_what_it_has_undone(service: Path, template: Path, tmp_path: Path) -> None:
+    foreign = tmp_path / "bills"
+    foreign.mkdir()
+    copies.git(tmp_path, "init", "--quiet", foreign)
+    (foreign / "app.py").write_text("")
+    copies.commit(foreign, "feat: begin")
+    assert run("adopt", foreign, "--from", template, "--yes").returncode == 0
+    assert run("update", service, "--yes").returncode == 0
+
+    assert run("undo", foreign).stdout.endswith("as it was before: chore: adopt version 2.0.0 of the template.\n")
+    assert run("undo", service).stdout.endswith("before: chore: update the template from 1.0.0 to 2.0.0.\n")
+
+
+# -- What a workflow calls ---------------------------------------------------------------------------------------------
+
+
+def test_only_commands_of_a_workflow_are_calls_of_make() -> None:
+    workflow = """
+    # make coffee
+    on: {push: {}}
+    jobs:
+      one:
+        steps:
+          - name: make haste
+            run: make setup lint IMAGE=service
+          - run: |
+              # make tea
+              cd service && make prove || true
+              echo "It changes workflows. Run make update yourself, or" \\
+              make build
+    """
+
+    assert _called_targets(workflow) == {"setup", "lint", "prove", "build"}
+    assert _called_targets("jobs: [") == set()
+
+
+# -- Answers -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answer", ["maybe", "", "2"])
+def test_a_yes_or_no_question_takes_no_other_word(service: Path, template: Path, answer: str) -> None:
+    release(template, "3.0.0", {}, f"{QUESTION}cache:\n  type: bool\n  default: false\n")
+    before = picture(service)
+
+    assert_one_line(run("update", service, "--yes", "-d", f"cache={answer}"), f"-d cache={answer} is no answer")
+    assert picture(service) == before
+
+
+@pytest.mark.parametrize(("answer", "taken"), [("YES", True), ("off", False)])
+def test_a_yes_or_no_question_takes_either(service: Path, template: Path, answer: str, taken: bool) -> None:
+    release(template, "3.0.0", {}, f"{QUESTION}cache:\n  type: bool\n  default: false\n")
+
+    assert run("update", service, "--yes", "-d", f"cache={answer}").returncode == 0
+    assert copies.answers(service)["cache"] is taken
+
+
+def test_prove_refuses_to_run_less_than_nothing_at_once(service: Path) -> None:
+    assert_one_line(run("prove", service, "--at-once", "-3"), "--at-once -3")
+
+
+# -- A template's address that is relative -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", [".", "../template", "template"])
+@pytest.mark.parametrize("words", [("update", "--yes"), ("drift",), ("status",)])
+def test_a_relative_address_is_refused_wherever_the_command_is_started(
+    service: Path, template: Path, monkeypatch: pytest.MonkeyPatch, source: str, words: tuple[str, ...]
+) -> None:
+    answers = service / ".copier-answers.yml"
+    answers.write_text(answers.read_text().replace(str(template), source))
+    copies.commit(service, "chore: a relative address")
+    monkeypatch.chdir(template)
+
+    told = run(*words, service)
+
+    assert told.returncode == (1 if words == ("status",) else 2)
+    said = " ".join((told.stdout + told.stderr).split())
+    assert ".copier-answers.yml has" in said
+    assert "_src_path" in said
+    assert f": {source}" in said
+
+
+@pytest.mark.parametrize("source", ["gh:a/b", "git@h.invalid:a/b.git", "git+https://h.invalid/a", "/srv/a", "~/a"])
+def test_an_address_and_a_whole_path_are_not_relative(source: str) -> None:
+    assert not is_relative(source)
