@@ -108,7 +108,7 @@ def machine(template: str) -> dict[str, str]:
         "Template": template,
         "CPU": f"{_cpu_model()}, {os.cpu_count()} cores",
         "Memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
-        "System": f"{platform.freedesktop_os_release()['PRETTY_NAME']}, {platform.system()} {platform.release().partition('-')[0]}",
+        "System": f"{platform.freedesktop_os_release()['PRETTY_NAME']}, Linux {platform.release().partition('-')[0]}",
         "Load average before": f"{os.getloadavg()[0]:.2f}",
         "Copier": f"{version('copier')} on Python {platform.python_version()}",
     }
