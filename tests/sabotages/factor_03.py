@@ -119,7 +119,8 @@ SABOTAGES = [
                 "    return server.run(loaded)\n",
             ),
         ),
-        neighbours=("III.5", "VII.1"),
+        neighbours=("III.5",),
+        also=("VII.1",),  # until then it is on one interface
     ),
     Sabotage(
         "III.2",

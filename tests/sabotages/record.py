@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -34,6 +35,7 @@ from . import RED, Caught, Sabotage, all_sabotages, try_one, verdicts
 
 RECORD = Path(__file__).with_name("record.json")
 PAGE = copies.ROOT / "docs/sabotages.md"
+PLACE = re.compile(r"(?:/[\w.+-]+)+/(?=[\w.+-])")  # where a file lies on this machine
 
 INTRODUCTION = """\
 Made by `nox -s sabotage`; not to be edited. Each row is a small change to a healthy service, made alone. The claim that
@@ -84,8 +86,7 @@ def entry_of(caught: Caught, seconds: float, asked: int) -> dict[str, Any]:
         "key": key(caught.sabotage, asked),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "caught": not caught.problem,
-        "problem": caught.problem,
-        "reason": caught.reasons.get(caught.sabotage.claim, ""),
+        "problem": PLACE.sub("", caught.problem),
         "asked": "all" if asked == ALL else sorted(caught.found),
         "red": sorted(caught.red),
         "seconds": round(seconds, 1),
