@@ -476,8 +476,8 @@ def a_name_of_an_environment_changes_nothing(deploys: Deploys, observe: Observat
 def portrait_of_long_running(deploy: Deploy, variables: Mapping[str, Any]) -> Portrait:
     """Runs every process type that is to run on with these variables, has them work, and keeps what they showed."""
     web_type = deploy.web.process
+    portrait = portrait_of_web(deploy, variables)  # first: a job that is done meanwhile would change an answer
     others = [deploy.start(name, ready=False, **variables) for name in deploy.contract.long_running if name != web_type]
-    portrait = portrait_of_web(deploy, variables)
     for process in others:
         deploy.wait_until_ready(process)
     web = next(process for process in deploy.processes if process.type == web_type)
