@@ -61,7 +61,7 @@ async def _tick(resources: Resources, stop: asyncio.Event) -> bool:
     await asyncio.wait({ticking, told}, return_when=asyncio.FIRST_COMPLETED)
     if ticking.done():
         ticking.result()  # raises what ended it
-    ticking.cancel()
+    await process.end(ticking)
     return True
 
 

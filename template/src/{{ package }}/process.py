@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from types import FrameType
+from typing import Any
 
 import structlog
 
@@ -23,6 +24,7 @@ from .settings import Settings
 
 log = structlog.get_logger()
 
+CANCEL_SECONDS = 0.2  # for a statement that the database is asked to end
 LAST_WORDS_SECONDS = 0.2
 
 Work = Callable[[Resources, asyncio.Event], Awaitable[bool]]
@@ -87,6 +89,13 @@ async def _run(process: str, settings: Settings, work: Work) -> int:
         finished = await work(resources, stop)
     log.info("stopped")
     return 0 if finished else 1
+
+
+async def end(task: asyncio.Task[Any]) -> None:
+    """Cancels a task and waits for its end, so that it has nothing more to say afterwards."""
+    for _ in range(2):  # the second time it no longer waits for an answer of the database
+        task.cancel()
+        await asyncio.wait({task}, timeout=CANCEL_SECONDS)
 
 
 def _stop_when_told(stop: asyncio.Event, grace_seconds: float) -> None:
