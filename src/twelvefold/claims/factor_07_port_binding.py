@@ -23,6 +23,7 @@ from ..harness.sockets import (
     free_port_between,
     listeners,
     name_of,
+    outward_address,
     own_addresses,
     relatives,
 )
@@ -55,7 +56,7 @@ TRUSTED, UNTRUSTED = "", "127.0.0.3"
 )
 def web_listens_where_it_is_told(deploy: Deploy, observe: Observations) -> None:
     started = [_started_at(deploy, free_port_between(*limits)) for limits in PORTS]
-    addresses = ["127.0.0.1", *(own_addresses()[:1] or [ANOTHER_LOOPBACK])]
+    addresses = ["127.0.0.1", outward_address() or ANOTHER_LOOPBACK]
     for web in started:
         _wait_for_its_port(deploy, web)
         held = [one for one in _sockets_of(deploy, web) if one.port == web.port]
