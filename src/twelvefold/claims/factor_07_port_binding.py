@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,7 +23,6 @@ from ..harness.sockets import (
     free_port_between,
     listeners,
     name_of,
-    outward_address,
     own_addresses,
     relatives,
 )
@@ -31,6 +30,7 @@ from ..harness.sockets import (
 # One of each, so that nothing depends on how large the number is; what lies between is given to clients by the kernel.
 PORTS = (1024, 9999), (10_000, 32_767), (61_000, 65_535)
 ANOTHER_LOOPBACK = "127.0.0.2"
+ANOTHER_MACHINE = "203.0.113.1"  # of the addresses that are for examples (RFC 5737): there is none
 LATE_SECONDS = 1.0  # for a port that is opened only once there is work
 
 PUBLIC = "https://shop.example/some/place", "http://shop.example:8443/"
@@ -56,7 +56,7 @@ TRUSTED, UNTRUSTED = "", "127.0.0.3"
 )
 def web_listens_where_it_is_told(deploy: Deploy, observe: Observations) -> None:
     started = [_started_at(deploy, free_port_between(*limits)) for limits in PORTS]
-    addresses = ["127.0.0.1", outward_address() or ANOTHER_LOOPBACK]
+    addresses = ["127.0.0.1", _outward_address() or ANOTHER_LOOPBACK]
     for web in started:
         _wait_for_its_port(deploy, web)
         held = [one for one in _sockets_of(deploy, web) if one.port == web.port]
@@ -71,6 +71,15 @@ def web_listens_where_it_is_told(deploy: Deploy, observe: Observations) -> None:
     observe.measure("ports listened on as told", len(started), "==", len(PORTS))
     observe.note(f"reached at {' and '.join(addresses)}")
     _a_taken_port_ends_it(deploy, observe)
+
+
+def _outward_address() -> str | None:
+    """The address with which this machine asks others: those of networks of containers come and go."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking, suppress(OSError):
+        asking.connect((ANOTHER_MACHINE, 9))  # sends nothing
+        address: str = asking.getsockname()[0]
+        return address
+    return None
 
 
 def _a_taken_port_ends_it(deploy: Deploy, observe: Observations) -> None:

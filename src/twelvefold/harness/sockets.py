@@ -18,7 +18,6 @@ from .claim import HarnessError, NotRun
 ESTABLISHED, UNCONNECTED, LISTEN = "01", "07", "0A"
 ACCEPTS, DATAGRAM = 0x10000, 2
 EVERY_ADDRESS = "0.0.0.0", "::"
-ANOTHER_MACHINE = "203.0.113.1"  # of the addresses that are for examples (RFC 5737): there is none
 
 
 @dataclass(frozen=True, order=True)
@@ -84,15 +83,6 @@ def name_of(pid: int) -> str:
     with suppress(OSError):
         return f"{Path(f'/proc/{pid}/comm').read_text().strip()} ({pid})"
     return f"process {pid}"
-
-
-def outward_address() -> str | None:
-    """The IPv4 address with which this machine asks others: those of networks of containers come and go."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking, suppress(OSError):
-        asking.connect((ANOTHER_MACHINE, 9))  # sends nothing
-        address: str = asking.getsockname()[0]
-        return address
-    return None
 
 
 def own_addresses() -> list[str]:
