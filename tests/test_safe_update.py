@@ -430,6 +430,68 @@ def test_starter_and_derived_files_are_left_alone_and_new_examples_offered(tmp_p
     assert copies.run(*command.split(), cwd=service) == MENDED
 
 
+DERIVING = """\
+setup:
+	@test -z "$$CI"
+derive:
+	@tr a-z A-Z <source.md >openapi.json; echo new >docs/new.md; echo other >README.md; rm source.md
+"""
+
+
+@pytest.fixture
+def deriving(tmp_path: Path) -> Path:
+    """A service whose `make derive` makes `openapi.json` from another file, which its template has changed."""
+    page = OWNERSHIP.replace("`openapi.json`", "`openapi.json`, `docs/new.md`, `TWELVE_FACTOR.md`")
+    files: Files = {"docs/ownership.md": page, "Makefile": DERIVING, "source.md": PAGE, "README.md": PAGE}
+    made: Files = {"openapi.json": PAGE.upper(), "TWELVE_FACTOR.md": PAGE}
+    template = make_template(tmp_path / "template", {**files, **made})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    release(template, "2.0.0", {"source.md": MENDED, "TWELVE_FACTOR.md": MENDED})
+    return service
+
+
+def test_derived_files_are_made_again_in_the_same_commit(deriving: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = picture(deriving)
+    monkeypatch.setenv("CI", "true")
+    monkeypatch.setenv("MAKEFLAGS", "--dry-run")
+    told = safe_update(deriving, derive=True)
+    assert told.code == 0
+    assert (deriving / "openapi.json").read_text() == MENDED.upper()
+    assert (deriving / "source.md").read_text() == MENDED
+    assert (deriving / "README.md").read_text() == PAGE
+    assert copies.changed(deriving) == []
+    assert told.files["made_again"] == ["docs/new.md", "openapi.json"]
+    assert told.files["to_make_again"] == ["TWELVE_FACTOR.md"]
+    assert undo(deriving) == 0
+    assert picture(deriving) == before
+
+
+def test_a_derived_file_that_the_team_deleted_stays_deleted(deriving: Path) -> None:
+    write(deriving, {"openapi.json": None})
+    copies.commit(deriving, "Do without")
+    assert safe_update(deriving, derive=True).files["made_again"] == ["docs/new.md"]
+    assert not (deriving / "openapi.json").exists()
+
+
+def test_what_keeps_derived_files_from_being_made_is_told_and_the_rest_is_updated(deriving: Path) -> None:
+    write(deriving, {"Makefile": "setup:\n\t@echo no packages here; exit 3\n"})
+    copies.commit(deriving, "Break it")
+    told = safe_update(deriving, derive=True)
+    assert told.code == 0
+    assert (deriving / "source.md").read_text() == MENDED
+    assert told.files["made_again"] == []
+    assert told.files["to_make_again"] == ["TWELVE_FACTOR.md", "openapi.json"]
+    assert told.summary["not_derived"] == "no packages here"
+    assert "no packages here" in copies.git(deriving, "log", "-1", "--format=%B")
+
+
+@pytest.mark.parametrize("how", [{"check": True, "derive": True}, {}])
+def test_derived_files_are_made_only_where_that_is_wanted(deriving: Path, how: dict[str, bool]) -> None:
+    told = safe_update(deriving, **how)
+    assert told.files["to_make_again"] == ["TWELVE_FACTOR.md", "openapi.json"]
+    assert (deriving / "openapi.json").read_text() == PAGE.upper()
+
+
 def test_a_clean_update_is_one_commit_that_says_what_it_did(tmp_path: Path) -> None:
     template = make_template(tmp_path / "template", {"a.md": PAGE, "b.md": PAGE})
     service = copies.generate_committed(template, tmp_path / "orders")

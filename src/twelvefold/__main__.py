@@ -81,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     update.add_argument("-d", "--data", action="append", default=[], metavar="QUESTION=ANSWER", help="another answer")
     update.add_argument("--check", action="store_true", help="say what would happen, and change nothing")
     update.add_argument("--yes", action="store_true", help="ask nothing, and trust the template's code")
+    update.add_argument(
+        "--derive", action="store_true", help="also make the derived files again: runs make setup derive in a copy"
+    )
     update.add_argument("--json", action="store_true", help="say what happened as JSON")
     update.add_argument("--body", type=Path, metavar="FILE", help="write what happened as the text of a pull request")
     update.add_argument("--as-released", action="store_true", help="let the template's newest release do it")
@@ -200,6 +203,7 @@ def _update(arguments: argparse.Namespace) -> int:
         data=arguments.data,
         check=arguments.check,
         yes=arguments.yes,
+        derive=arguments.derive,
         as_json=arguments.json,
         body=arguments.body,
     )

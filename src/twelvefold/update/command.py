@@ -29,6 +29,7 @@ def update(
     data: Sequence[str] = (),
     check: bool = False,
     yes: bool = False,
+    derive: bool = False,
     as_json: bool = False,
     body: Path | None = None,
 ) -> int:
@@ -37,7 +38,7 @@ def update(
     Who stops it stops it for all services that are left.
     """
     try:
-        options = Options(to, answers(data), check, yes)
+        options = Options(to, answers(data), check, yes, derive)
         if body is not None:
             _require_place(body)
     except Refusal as refusal:

@@ -8,9 +8,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Options:
-    """The version that is wanted (None: the newest), other answers, and whether only to look, or to ask nothing."""
+    """The version that is wanted (None: the newest), other answers, and what is to be done besides.
+
+    `check` only looks, `yes` asks nothing, and `derive` makes the derived files again.
+    """
 
     to: str | None = None
     answers: Mapping[str, str] = field(default_factory=dict)
     check: bool = False
     yes: bool = False
+    derive: bool = False

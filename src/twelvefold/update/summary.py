@@ -43,6 +43,7 @@ class Files:
     left_ignored: list[str] = field(default_factory=list)
     left_yours: list[str] = field(default_factory=list)
     offered: list[Offer] = field(default_factory=list)
+    made_again: list[str] = field(default_factory=list)
     to_make_again: list[str] = field(default_factory=list)
 
 
@@ -63,6 +64,7 @@ class Summary:
     answers: Answers = field(default_factory=Answers)
     migrations: list[str] = field(default_factory=list)
     migrations_to_run: list[str] = field(default_factory=list)
+    not_derived: str = ""
     changelog: list[Section] = field(default_factory=list)
 
     @property
@@ -158,7 +160,9 @@ def _lists(summary: Summary) -> Iterable[tuple[str, list[str]]]:
         "Left as they are, since git ignores them": files.left_ignored,
         "Left as yours, as .gitattributes says; the template has changed them": files.left_yours,
         "New examples, which are yours to take": [f"{one.path}: {one.command}" for one in files.offered],
-        "To be made again (make setup derive)": files.to_make_again,
+        "Made again from the code": files.made_again,
+        "To be made again (make setup derive prove)": files.to_make_again,
+        "Why that could not be done": [summary.not_derived] if summary.not_derived else [],
         "New questions, answered by": [f"{name}: {_shown(answer)}" for name, answer in answers.new.items()],
         "Changed answers": _changes(answers.changed),
         "Answers that are valid no longer, and what stands in their place": _changes(answers.no_longer_valid),

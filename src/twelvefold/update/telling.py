@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from .deriving import NOT_MADE, Derived
 from .git import listed
 from .proposal import Proposal, Renderings, Versions, owner_of
 from .service import ANSWERS_FILE, Service
@@ -13,10 +14,15 @@ from .trees import Scratch, Tree
 
 
 def summarise(
-    service: Service, versions: Versions, renderings: Renderings, proposal: Proposal, work: Scratch
+    service: Service,
+    versions: Versions,
+    renderings: Renderings,
+    proposal: Proposal,
+    derived: Derived,
+    work: Scratch,
 ) -> Summary:
     """What happens to a service, in the order in which it is told."""
-    files = _files(service, renderings, proposal, work)
+    files = _files(service, renderings, proposal, derived, work)
     outcome = CONFLICTS if files.conflicts else UPDATED if proposal.touched else UP_TO_DATE
     return Summary(
         str(service.repository.folder),
@@ -27,11 +33,12 @@ def summarise(
         template_commit=versions.new.commit,
         files=files,
         answers=renderings.answers,
+        not_derived=derived.why_not,
         changelog=changelog(versions.template, versions.old, versions.new),
     )
 
 
-def _files(service: Service, renderings: Renderings, proposal: Proposal, work: Scratch) -> Files:
+def _files(service: Service, renderings: Renderings, proposal: Proposal, derived: Derived, work: Scratch) -> Files:
     prefix = service.repository.prefix
     conflicts = _conflicts(proposal)
     in_conflict = {one.path for one in conflicts}
@@ -41,7 +48,9 @@ def _files(service: Service, renderings: Renderings, proposal: Proposal, work: S
         if path in in_conflict or path == f"{prefix}{ANSWERS_FILE}":
             continue
         edited = proposal.head.get(path) != proposal.sides.base.get(path)
-        if status.startswith("R"):
+        if owner_of(renderings, prefix, path) == "derived":
+            files.made_again.append(path)
+        elif status.startswith("R"):
             files.moved.append((names[0], path))
         else:
             {"A": files.added, "D": files.removed}.get(status, files.merged if edited else files.updated).append(path)
@@ -49,9 +58,15 @@ def _files(service: Service, renderings: Renderings, proposal: Proposal, work: S
     files.left_ignored.extend(proposal.sides.left_ignored)
     files.left_yours.extend(_left_yours(proposal, work))
     files.offered.extend(_offers(renderings, prefix, proposal.head, work))
-    derived = (path for path in proposal.head if owner_of(renderings, prefix, path) == "derived")
-    files.to_make_again.extend(sorted(derived) if proposal.touched else [])
+    if proposal.touched:
+        files.to_make_again.extend(_to_make_again(renderings, prefix, proposal.head, derived))
     return files
+
+
+def _to_make_again(renderings: Renderings, prefix: str, head: Tree, derived: Derived) -> list[str]:
+    """The derived files, or where they were made again those that take the experiments."""
+    names = sorted(path for path in head if owner_of(renderings, prefix, path) == "derived")
+    return [path for path in names if not derived.done or path.removeprefix(prefix) in NOT_MADE]
 
 
 def _left_yours(proposal: Proposal, work: Scratch) -> list[str]:

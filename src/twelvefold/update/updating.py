@@ -9,11 +9,12 @@ from typing import Any
 
 from . import migrations
 from .changing import change_service, require_identity
+from .deriving import Derived, NotDerived, derive
 from .git import Refusal
 from .merge import merge
 from .migrations import Crossing
 from .options import Options
-from .proposal import Proposal, Versions, propose, render_both, sides_of
+from .proposal import Proposal, Renderings, Versions, owner_of, propose, render_both, sides_of
 from .service import ANSWERS_FILE, Repository, Service, open_service
 from .summary import CONFLICTS, UP_TO_DATE, Summary, as_message
 from .telling import summarise
@@ -77,7 +78,12 @@ def _propose(update: _Update) -> tuple[Proposal, Summary]:
     elif crossed is not None:
         later = [migrations.said(*one) for one in migrations.commands(crossed, "after", renderings.new.recorded)]
     proposal = propose(service, head, sides, merged)
-    summary = summarise(service, update.versions, renderings, proposal, work)
+    derived = Derived()
+    if _is_to_derive(update, renderings, proposal):
+        derived = _derive(update, renderings, merged.tree)
+        merged = replace(merged, tree=derived.tree, name=work.write(derived.tree))
+        proposal = propose(service, head, sides, merged)
+    summary = summarise(service, update.versions, renderings, proposal, derived, work)
     told = replace(summary, checked=update.options.check, migrations=[*before, *after], migrations_to_run=later)
     return proposal, told
 
@@ -110,11 +116,43 @@ def _migrate(
     """The files after the migrations of a stage, and what was run; without migrations, what they were."""
     if crossed is None or not migrations.commands(crossed, stage, answers):
         return tree, []
-    work, repository = update.work, update.service.repository
-    root = update.scratch / stage / repository.top.name
+    root = _check_out(update, stage, tree)
+    done = migrations.run(crossed, stage, root / update.service.repository.prefix, answers)
+    return add_folder(update.work, root, tree, start=tree), done
+
+
+def _check_out(update: _Update, stage: str, tree: Tree) -> Path:
+    """A folder with these files, in which commands may run."""
+    root = update.scratch / stage / update.service.repository.top.name
     root.mkdir(parents=True)
-    index = str(work.folder / f"{stage}.checkout")
-    work.git("read-tree", work.write(tree), GIT_INDEX_FILE=index)
-    work.git("checkout-index", "--all", "--quiet", f"--prefix={root}/", GIT_INDEX_FILE=index)
-    done = migrations.run(crossed, stage, root / repository.prefix, answers)
-    return add_folder(work, root, tree, start=tree), done
+    index = str(update.work.folder / f"{stage}.checkout")
+    update.work.git("read-tree", update.work.write(tree), GIT_INDEX_FILE=index)
+    update.work.git("checkout-index", "--all", "--quiet", f"--prefix={root}/", GIT_INDEX_FILE=index)
+    return root
+
+
+# -- After ------------------------------------------------------------------------------------------------------------
+
+
+def _is_to_derive(update: _Update, renderings: Renderings, proposal: Proposal) -> bool:
+    if not update.options.derive or update.options.check or proposal.conflicts or not proposal.touched:
+        return False
+    prefix = update.service.repository.prefix
+    return any(owner_of(renderings, prefix, path) == "derived" for path in proposal.merge.tree)
+
+
+def _derive(update: _Update, renderings: Renderings, tree: Tree) -> Derived:
+    """The files with the derived ones made again, but for those that the team has deleted."""
+    prefix = update.service.repository.prefix
+    root = _check_out(update, "derive", tree)
+    try:
+        derive(root / prefix)
+    except NotDerived as error:
+        return Derived(tree, why_not=str(error))
+
+    def is_made(path: str) -> bool:
+        is_new = not (renderings.old.folder / path.removeprefix(prefix)).exists()
+        return owner_of(renderings, prefix, path) == "derived" and (path in tree or is_new)
+
+    found = add_folder(update.work, root, tree, start=tree)
+    return Derived(tree | {path: entry for path, entry in found.items() if is_made(path)}, done=True)
