@@ -91,7 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     adopt = commands.add_parser(
         "adopt",
         help="bring a service that no template made under the template's standards",
-        epilog="Ends with 0 where it is done, 1 where files are to be merged by hand, 2 where nothing was done.",
+        epilog="Ends with 0 where it is done, 1 where files are to be merged by hand, 2 where nothing was done, "
+        "130 where it was stopped.",
     )
     adopt.set_defaults(run=_adopt)
     adopt.add_argument("project", nargs="?", type=Path, default=Path(), help="the service's folder, default: this one")

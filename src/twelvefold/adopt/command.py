@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ..update.command import answers
+from ..update.command import INTERRUPTED, answers
 from ..update.ending import ending_as_by_an_interrupt
-from ..update.git import GitError, Refusal
+from ..update.git import GitError, Refusal, Stopped
 from ..update.options import Options
 from ..update.rendering import at_a_terminal
 from ..update.service import find_repository
@@ -32,11 +32,17 @@ def adopt(
     yes: bool = False,
     as_json: bool = False,
 ) -> int:
-    """Adopts a service, says what happened, and returns the exit code: 0 done, 1 with conflicts, 2 nothing done."""
+    """Adopts a service, says what happened, and returns the exit code.
+
+    It is 0 when it is done, 1 with conflicts, 2 when nothing was done, 130 when it was stopped.
+    """
     asks = at_a_terminal() and not (yes or check or as_json)
     wish = Wish(source, asks, _chooser(asks=asks, diff=diff and not as_json))
     try:
         summary = _refusing(path, Options(to, answers(data), check, yes), wish)
+    except (KeyboardInterrupt, Stopped):
+        sys.stderr.write("Stopped; all is as it was.\n")
+        return INTERRUPTED
     except Refusal as refusal:
         summary = Summary(str(path), REFUSED, reason=str(refusal))
     if as_json:
@@ -64,17 +70,17 @@ def _show_then_defaults(comparison: Comparison) -> Choices:
 
 
 def _refusing(path: Path, options: Options, wish: Wish) -> Summary:
-    """What was done, or why nothing was."""
+    """What was done, or why nothing was. Raises Stopped or KeyboardInterrupt when a person stops it."""
     try:
         with (
             ending_as_by_an_interrupt(),
             TemporaryDirectory(prefix="twelvefold-adopt-", ignore_cleanup_errors=True) as scratch,
         ):
             return adopt_service(find_repository(path), Path(scratch).resolve(), options, wish)
+    except Stopped:
+        raise
     except Refusal as refusal:
         reason = str(refusal)
     except (GitError, OSError) as error:
         reason = f"It stopped half-way, and all is as it was: {without_password(str(error))}"
-    except KeyboardInterrupt:
-        reason = "Stopped; all is as it was."
     return Summary(str(path), REFUSED, reason=reason)
