@@ -9,12 +9,12 @@ from pathlib import Path
 
 from tests import copies
 
-from . import boots, generation, jobs, report, rolling, servers, shutdown, status, traces
+from . import boots, generation, jobs, report, rolling, servers, shutdown, status, traces, updates
 from .figure import Row
 from .service import running
 
 PAGE = copies.ROOT / "docs" / "benchmarks.md"
-OF_TEMPLATE = {**generation.FIGURES, **status.FIGURES}
+OF_TEMPLATE = {**generation.FIGURES, **updates.FIGURES, **status.FIGURES}
 OF_SERVICE = {
     **boots.FIGURES,
     **servers.FIGURES,

@@ -84,6 +84,8 @@ METHOD = """\
   one update of its note.
 - The CPU time of generating is that of Copier and of all programs that it starts; the time for each file more
   is the difference from the one-file template, divided by the number of files more.
+- An update takes the default service of the last release to what lies here, in a clone of its own each time, and is a
+  whole run of either command, with Python's start. Neither makes the derived files again.
 - *Status* looks at copies of the default service with a scorecard and thirty commits more, over smart HTTP (`git
   http-backend`), and asks their template for its releases; it is a whole run of the command, with Python's start. All
   `git ls-remote` are started at once. Server and clients share the cores.
