@@ -87,6 +87,12 @@ def no_settings_of_this_machine(tmp_path_factory: pytest.TempPathFactory, sessio
     sessionpatch.setenv("COPIER_CACHE_DIR", str(folder / "cache"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_cache_of_mypy(tmp_path_factory: pytest.TempPathFactory, sessionpatch: pytest.MonkeyPatch) -> None:
+    """Lets all services share what mypy knows of their packages: it goes by contents, and is most of a check's time."""
+    sessionpatch.setenv("MYPY_CACHE_DIR", str(tmp_path_factory.mktemp("mypy")))
+
+
 @pytest.fixture(scope="session")
 def copier_template(tmp_path_factory: pytest.TempPathFactory, default_gitconfig: GitConfig) -> Path:
     """The template as it lies here, committed and tagged as v0.1.0. Not to be changed: `git clone` it for that."""

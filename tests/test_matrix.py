@@ -79,7 +79,6 @@ class Case:
     answers: dict[str, Any]
     service: Path
     interpreter: Path | None
-    mypy_cache: dict[str, str]
 
     @property
     def python(self) -> str:
@@ -103,8 +102,6 @@ def case(request: pytest.FixtureRequest, case_of: Callable[[str], Case]) -> Case
 @pytest.fixture(scope="module")
 def case_of(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Case]]:
     """Makes the service of a case, with its packages installed and locked, when it is first asked for."""
-    # What mypy knows of the packages is half of a case's time; it goes by their contents.
-    mypy_cache = {"MYPY_CACHE_DIR": str(tmp_path_factory.mktemp("mypy"))}
     made = []
 
     @cache
@@ -112,7 +109,7 @@ def case_of(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         answers = CASES[name]
         service = tmp_path_factory.mktemp("matrix") / "orders"
         copies.generate_committed(copier_template, service, **answers)
-        case = Case(answers, service, real_interpreter(answers["python"]), mypy_cache)
+        case = Case(answers, service, real_interpreter(answers["python"]))
         made.append(service)
         if case.interpreter:
             copies.make(service, "setup")
@@ -191,7 +188,7 @@ def test_it_reads_as_if_typed_by_a_careful_person(case: Case) -> None:
 @in_each_case
 def test_its_own_checks_pass(case: Case) -> None:
     if case.interpreter:
-        copies.make(case.service, "lint", env=case.mypy_cache)
+        copies.make(case.service, "lint")
     else:
         check_for_another_python(case)
 
@@ -259,7 +256,7 @@ def install_for_another_python(case: Case) -> None:
 
 def check_for_another_python(case: Case) -> None:
     """Does what `make lint` does, for the service's Python, though another one runs it."""
-    environment = copies.service_environment(None) | case.mypy_cache | {"MYPYPATH": f"src{os.pathsep}."}
+    environment = copies.service_environment(None) | {"MYPYPATH": f"src{os.pathsep}."}
     tools = case.service / ".venv/bin"
     copies.run(tools / "ruff", "format", "--check", cwd=case.service, env=environment)
     copies.run(tools / "ruff", "check", cwd=case.service, env=environment)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from functools import cache
-from itertools import permutations
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -213,7 +213,8 @@ def test_an_update_to_the_same_release_changes_nothing(updated: Path, tmp_path: 
     assert copies.changed(service) == []
 
 
-CHANGES = [(name, *change) for name, values in copies.choices().items() for change in permutations(values, 2)]
+# Each value is left once, and arrived at once.
+CHANGES = [(name, *change) for name, values in copies.choices().items() for change in pairwise([*values, values[0]])]
 OTHER_TEXTS = [("description", "Keeps notes.", "Keeps orders: {{ all }}."), ("owner", "@acme/platform", "@ada")]
 
 
@@ -265,7 +266,7 @@ def test_services_of_the_two_releases_before_can_be_updated(tmp_path: Path) -> N
         assert copies.contents(service) == expected_after(begun, fresh)
 
 
-def test_an_edited_service_of_the_release_before_updates_and_passes_its_own_checks(tmp_path: Path) -> None:
+def test_an_edited_service_of_the_release_before_keeps_its_edits(tmp_path: Path) -> None:
     template = tmp_path / "twelvefold"
     copies.git(copies.ROOT, "clone", "--quiet", copies.ROOT, template)
     try:
@@ -290,9 +291,6 @@ def test_an_edited_service_of_the_release_before_updates_and_passes_its_own_chec
     assert OWN_FUNCTION in (service / "src/orders/web/app.py").read_text()
     assert NEW_SETTING in (service / "src/orders/settings.py").read_text()
     assert "OWN = 1" in (service / "src/orders/notes/__init__.py").read_text()
-    copies.commit(service, "Take the template's new version")
-    copies.make(service, "setup", "derive", "lint")
-    copies.run_starting_tests(service)
 
 
 def test_a_changed_python_gives_a_service_that_passes_its_own_checks(copier_template: Path, tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ SABOTAGES = [
                 "\n"
                 "    counting = asyncio.create_task(count())\n",
             ),
-            Edit(CLOCK, "    ticking.cancel()\n", "    ticking.cancel()\n    counting.cancel()\n"),
+            Edit(CLOCK, "    await process.end(ticking)\n", "    await process.end(ticking)\n    counting.cancel()\n"),
         ),
         neighbours=("VIII.3", "VIII.4"),
     ),

@@ -43,8 +43,8 @@ SABOTAGES = [
             Edit("src/orders/worker.py", "import asyncio\n", "import asyncio\nimport tempfile\n"),
             Edit(
                 "src/orders/worker.py",
-                "        finally:\n            rescuing.cancel()\n",
-                "        finally:\n            rescuing.cancel()\n"
+                "        finally:\n            await process.end(rescuing)\n",
+                "        finally:\n            await process.end(rescuing)\n"
                 "            with tempfile.NamedTemporaryFile('w', dir='.', prefix='journal-', delete=False) as file:\n"
                 "                file.write(f'{perf_counter()} INFO took part\\nINFO ended\\n')\n",
             ),
