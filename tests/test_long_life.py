@@ -15,6 +15,7 @@ import pytest
 from hooks.releases import HistoryError, Release, releases, tag_missing
 
 from . import copies
+from .interpreters import real_interpreter
 from .small_templates import safe_update
 
 # What a team may have answered, and the release since which it is asked.
@@ -115,7 +116,9 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("tag", "preset"), LIVES, ids=[f"{tag} {preset}" for tag, preset in LIVES])
-def test_a_service_arrives_with_its_work_and_its_tests(template: Path, tmp_path: Path, tag: str, preset: str) -> None:
+def test_a_service_arrives_with_its_work_and_its_tests(
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tag: str, preset: str
+) -> None:
     service = tmp_path / "orders"
     answers = {"python": copies.default_python(), **PRESETS[preset][0]}
     copier.run_copy(str(template), service, answers, vcs_ref=tag, defaults=True, quiet=True)
@@ -125,14 +128,19 @@ def test_a_service_arrives_with_its_work_and_its_tests(template: Path, tmp_path:
         copies.commit(service, f"{work.__name__.replace('_', ' ').capitalize()}")
     done = team_s_lines(service)
 
-    told = safe_update(service)
+    with monkeypatch.context() as environment:
+        for name, value in copies.service_environment(real_interpreter(copies.default_python())).items():
+            environment.setenv(name, value)
+        told = safe_update(service, derive=True)
 
     assert told.code == 0, told.summary
+    assert not told.summary["not_derived"]
+    assert "uv.lock" in told.files["made_again"]
     assert {name: lines for name, lines in done.items() if not has(service, name, lines)} == {}
     assert not (service / ".editorconfig").exists()
     copies.make(service, "setup", "derive", "lint")
+    assert copies.changed(service) == []
     run_tests(service, every=ALL or tag == RELEASES[0])
-    copies.commit(service, "Derive again")
     assert safe_update(service).summary["outcome"] == "up to date"
     if tag == RELEASES[0]:
         describe(service)
