@@ -16,7 +16,7 @@ from .processes import cpu_seconds_of
 RATIO = 0.8
 NEXT = "999.0.0"
 SAFE = ("twelvefold", "update", "--yes")
-PLAIN = ("copier", "update", "--defaults", "--overwrite", "--quiet")
+PLAIN = ("copier", "update", "--defaults", "--quiet")
 
 
 def update(_: Path, pairs: int) -> Result:
