@@ -175,7 +175,8 @@ def test_make_prove_takes_the_suite_from_where_it_is_told(service: Path) -> None
 def test_leaving_the_template_costs_one_commit(service: Path, tmp_path: Path) -> None:
     eject = ("uv", "tool", "run", "--quiet", "--from", copies.ROOT, "twelvefold", "eject")
     copies.run(*eject, cwd=service, env=copies.service_environment(None))
-    (service / ".copier-answers.yml").unlink()
+    assert not (service / ".copier-answers.yml").exists()
+    assert "update" not in copies.make(service, "help")
     copies.commit(service, "Leave the template")
     copies.make(service, "prove", "CLAIM=NOTES.1")
     assert evidence(service)["NOTES.1"]["verdict"] == "pass"

@@ -11,7 +11,9 @@ from pathlib import Path
 from .prove import suite_version
 
 FOLDER = "twelvefold"
-SOURCE = re.compile(r"^(?:SOURCE = .*\n)?TWELVEFOLD \?=.*$", re.MULTILINE)
+SOURCE = re.compile(r"^(?:# .*\n)?(?:SOURCE = .*\n)?TWELVEFOLD \?=.*$", re.MULTILINE)
+UPDATE = re.compile(r"^update: .*\n(?:\t.*\n)+\n?|(?<= )update (?=clean$)", re.MULTILINE)
+OF_THE_TEMPLATE = (".copier-answers.yml", ".github/workflows/update.yml", "docs/ownership.md", "drift.toml")
 PROJECT = """\
 [build-system]
 requires = ["hatchling"]
@@ -39,7 +41,10 @@ exclude = ["*"]
 
 
 def eject(project: Path) -> int:
-    """Copies this command into the folder `twelvefold` of a service, and has `make prove` take it from there."""
+    """Copies this command into the folder `twelvefold` of a service, and has `make prove` take it from there.
+
+    What only the template's updates need goes. Returns the exit code: 0, or 2 when nothing was done.
+    """
     target, makefile = project / FOLDER, project / "Makefile"
     if target.exists():
         sys.stderr.write(f"{target} exists already: move it away first.\n")
@@ -55,8 +60,12 @@ def eject(project: Path) -> int:
     shutil.copytree(Path(__file__).parent, target / "src" / "twelvefold", ignore=shutil.ignore_patterns("__pycache__"))
     dependencies = "\n".join(f'  "{one}",' for one in listed)
     (target / "pyproject.toml").write_text(PROJECT.format(version=suite_version(), dependencies=dependencies))
-    makefile.write_text(SOURCE.sub(f"TWELVEFOLD ?= ./{FOLDER}", makefile.read_text("utf-8")), "utf-8")
+    text = SOURCE.sub(f"# Where the experiments are.\nTWELVEFOLD ?= ./{FOLDER}", makefile.read_text("utf-8"))
+    makefile.write_text(UPDATE.sub("", text), "utf-8")
+    for name in OF_THE_TEMPLATE:
+        (project / name).unlink(missing_ok=True)
     sys.stdout.write(
-        f"The experiments are in {target}, and `make prove` takes them from there. Commit that, and it is done.\n"
+        f"The experiments are in {target}, and `make prove` takes them from there. What only updates of the template\n"
+        "needed is gone. Take `make update` out of README.md, commit all that, and it is done.\n"
     )
     return 0
