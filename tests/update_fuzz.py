@@ -5,6 +5,7 @@ said once, in `Case.update`. The same cases also go through `copier update`, to 
 """
 
 import argparse
+import io
 import os
 import random
 import shutil
@@ -12,7 +13,12 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
+from functools import partial
+from math import ceil
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,6 +35,8 @@ WORD = "written-by-the-team-"
 NAMES = ("a/one.md", "a/two.md", "b/three.md", "four.txt", "Five.md", "app.ini")
 BINARY = "logo.png"
 IMAGE = b"\x89PNG\0" + bytes(range(200))
+
+PART = 125  # cases that one process draws, so that there is something to be seen now and then
 
 Pick = tuple[str, int, int]  # what is done, to which file, where
 
@@ -205,7 +213,8 @@ class Case:
         lost = words - self.words_in_the_tree() - self.words_in_conflicts()
         assert not lost, f"{[self.done[word] for word in lost]} lost in {told.summary}"
         if choices.random() < 0.2:
-            assert undo(self.service) == 0
+            with redirect_stdout(io.StringIO()):
+                assert undo(self.service) == 0
             assert picture(self.service) == before
             told = safe_update(self.service)
         if told.code == 1:
@@ -402,6 +411,28 @@ def fuzz_calmly(folder: Path, number: int, *, derandomize: bool = False) -> Fuzz
     return runner
 
 
+def in_parts(work: Callable[[Path, int], Fuzz], folder: Path, number: int) -> tuple[int, Counter[str]]:
+    """Runs that many cases or a few more on all processors; returns how many there were, and what was lost.
+
+    Fails as soon as a part has failed. The processes are fresh ones, since forks would all draw the same cases.
+    """
+    cases, losses = 0, Counter[str]()
+    parts = [folder / str(part) for part in range(ceil(number / PART))]
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        for part in parts:
+            part.mkdir(parents=True)
+        running = [pool.submit(work, part, ceil(number / len(parts))) for part in parts]
+        try:
+            for done in as_completed(running):
+                cases += done.result().cases
+                losses += done.result().losses
+                sys.stderr.write(f"{folder.name}: {cases} of {number} cases\n")
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return cases, losses
+
+
 def bounded(number: int, derandomize: bool) -> settings:
     """How hypothesis runs so many cases, each of which takes about a second."""
     return settings(
@@ -427,14 +458,11 @@ def main() -> int:
         os.environ |= {"COPIER_SETTINGS_PATH": str(nobody)}
         for who in ("AUTHOR", "COMMITTER"):
             os.environ |= {f"GIT_{who}_NAME": "Ada", f"GIT_{who}_EMAIL": "ada@example.com"}
-        for name in ("safe", "plain", "calm"):
-            (Path(folder) / name).mkdir()
-        lost = fuzz(Path(folder) / "plain", arguments.plain, plainly=True).losses if arguments.plain else Counter[str]()
-        sys.stdout.write(f"copier update loses work in {len(lost)} ways in {arguments.plain} cases:\n")
+        cases, lost = in_parts(partial(fuzz, plainly=True), Path(folder) / "plain", arguments.plain)
+        sys.stdout.write(f"copier update loses work in {len(lost)} ways in {cases} cases:\n")
         sys.stdout.writelines(f"  {times:4} times {what}\n" for what, times in lost.most_common())
-        sys.stdout.flush()
-        safe = fuzz(Path(folder) / "safe", arguments.cases * 3 // 4).cases
-        calm = fuzz_calmly(Path(folder) / "calm", arguments.cases // 4).cases
+        safe, _ = in_parts(fuzz, Path(folder) / "safe", arguments.cases * 3 // 4)
+        calm, _ = in_parts(fuzz_calmly, Path(folder) / "calm", arguments.cases // 4)
     sys.stdout.write(
         f"twelvefold update lost nothing in {safe + calm} cases; {calm} of them could not conflict, nor did.\n"
     )
