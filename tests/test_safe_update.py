@@ -485,6 +485,34 @@ def test_what_keeps_derived_files_from_being_made_is_told_and_the_rest_is_update
     assert "no packages here" in copies.git(deriving, "log", "-1", "--format=%B")
 
 
+def test_ctrl_c_while_files_are_derived_leaves_all_as_it_was(deriving: Path, tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    write(deriving, {"Makefile": f"setup:\n\t@sleep 60 & echo $$! >{started}.new; mv {started}.new {started}; wait\n"})
+    copies.commit(deriving, "Take long")
+    before = picture(deriving)
+    command = [sys.executable, "-m", "twelvefold", "update", "--yes", "--derive", str(deriving)]
+    with subprocess.Popen(
+        command,
+        env={**os.environ, "PYTHONPATH": str(copies.ROOT / "src")},
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not started.exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        told = process.communicate(timeout=30)[1]
+    assert process.returncode == 130
+    assert b"Stopped" in told
+    assert picture(deriving) == before
+    words = Path("/proc", started.read_text().strip(), "cmdline")
+    while words.exists() and words.read_bytes():  # an ended one that nobody has waited for has none
+        assert time.monotonic() < deadline, "what the command had started runs on"
+        time.sleep(0.05)
+
+
 @pytest.mark.parametrize("how", [{"check": True, "derive": True}, {}])
 def test_derived_files_are_made_only_where_that_is_wanted(deriving: Path, how: dict[str, bool]) -> None:
     told = safe_update(deriving, **how)

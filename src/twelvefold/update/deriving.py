@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from .trees import Tree
 
 COMMAND = ("make", "setup", "derive")
 NOT_MADE = ("TWELVE_FACTOR.md",)  # by the experiments, which take minutes
-TIMEOUT_SECONDS = 900
+TIMEOUT_SECONDS = 600
 
 # What would bind the commands to another environment, to the make that runs this, or to a lock that is older.
 LEADING_AWAY = "CI", "GNUMAKEFLAGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "UV_FROZEN", "UV_LOCKED", "VIRTUAL_ENV"
@@ -32,22 +33,32 @@ class NotDerived(Exception):
 
 def derive(service: Path) -> None:
     """Lets a service make its derived files. Raises NotDerived."""
-    inherited = {name: value for name, value in os.environ.items() if name not in LEADING_AWAY}
     try:
-        ended = subprocess.run(
-            COMMAND,
-            cwd=service,
-            env=inherited,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-            timeout=TIMEOUT_SECONDS,
-            check=False,
-        )
+        code, output = _run(service)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NotDerived(str(error)) from error
-    if ended.returncode != 0:
-        said = [line for line in ended.stdout.splitlines() if line.strip() and not line.startswith("make: ")]
-        raise NotDerived(said[-1] if said else f"{' '.join(COMMAND)} ended with {ended.returncode}")
+    if code != 0:
+        said = [line for line in output.splitlines() if line.strip() and not line.startswith("make: ")]
+        raise NotDerived(said[-1] if said else f"{' '.join(COMMAND)} ended with {code}")
+
+
+def _run(service: Path) -> tuple[int, str]:
+    """Runs the command; whatever ends this before, such as Ctrl-C, ends all that the command has started."""
+    inherited = {name: value for name, value in os.environ.items() if name not in LEADING_AWAY}
+    with subprocess.Popen(
+        COMMAND,
+        cwd=service,
+        env=inherited,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=TIMEOUT_SECONDS)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return process.returncode, output
