@@ -82,7 +82,7 @@ SABOTAGES = [
         (
             Edit(
                 "Dockerfile",
-                "RUN --mount=type=cache,target=/root/.cache/uv \\\n    echo",
+                "RUN --mount=type=cache,target=/cache \\\n    echo",
                 "RUN sed -i 's/8/9/' src/orders/settings.py && echo",
             ),
         ),
