@@ -458,9 +458,10 @@ def main() -> int:
         os.environ |= {"COPIER_SETTINGS_PATH": str(nobody)}
         for who in ("AUTHOR", "COMMITTER"):
             os.environ |= {f"GIT_{who}_NAME": "Ada", f"GIT_{who}_EMAIL": "ada@example.com"}
-        cases, lost = in_parts(partial(fuzz, plainly=True), Path(folder) / "plain", arguments.plain)
-        sys.stdout.write(f"copier update loses work in {len(lost)} ways in {cases} cases:\n")
-        sys.stdout.writelines(f"  {times:4} times {what}\n" for what, times in lost.most_common())
+        if arguments.plain:
+            cases, lost = in_parts(partial(fuzz, plainly=True), Path(folder) / "plain", arguments.plain)
+            sys.stdout.write(f"copier update loses work in {len(lost)} ways in {cases} cases:\n")
+            sys.stdout.writelines(f"  {times:4} times {what}\n" for what, times in lost.most_common())
         safe, _ = in_parts(fuzz, Path(folder) / "safe", arguments.cases * 3 // 4)
         calm, _ = in_parts(fuzz_calmly, Path(folder) / "calm", arguments.cases // 4)
     sys.stdout.write(
