@@ -10,6 +10,7 @@ select sabotages by their name.
 from __future__ import annotations
 
 import argparse
+import ast
 import hashlib
 import json
 import os
@@ -51,7 +52,7 @@ FACTORS_IN_ORDER = {factor: number for number, factor in enumerate(FACTORS, 1)}
 
 
 def key(sabotage: Sabotage, asked: int) -> str:
-    """Changes with the sabotage, with the claims that are asked, with their factors' code, and with the machinery."""
+    """Changes with the sabotage, with the claims that are asked, and with the code that these can run."""
     claims = asked_claims(sabotage, asked)
     total = hashlib.sha256(f"{sabotage}{sorted(claims)}".encode())
     for path in _code_of(frozenset(FACTORS_IN_ORDER[claim.partition(".")[0]] for claim in claims)):
@@ -68,9 +69,27 @@ def asked_claims(sabotage: Sabotage, asked: int) -> list[str]:
 
 @cache
 def _code_of(factors: frozenset[int]) -> list[Path]:
-    others = [path for path in (SUITE / "claims").rglob("*.py") if not path.name.startswith("factor_")]
-    own = [path for number in factors for path in (SUITE / "claims").glob(f"factor_{number:02}_*.py")]
-    return sorted([*own, *others, *(SUITE / "harness").rglob("*.py")])
+    """The files that these factors' claims can run: theirs, the plugin, what goes into the service, and imports."""
+    claims, harness = SUITE / "claims", SUITE / "harness"
+    others = [path for path in claims.rglob("*.py") if not path.name.startswith("factor_")]
+    own = [path for number in factors for path in claims.glob(f"factor_{number:02}_*.py")]
+    found: set[Path] = set()
+    left = {*own, *others, harness / "plugin.py", *(harness / "inside").glob("*.py")}
+    while left:
+        found |= left
+        left = {imported for path in left for imported in _imports(path) if harness in imported.parents} - found
+    return sorted(found)
+
+
+@cache
+def _imports(path: Path) -> list[Path]:
+    """The files of this package that a file of it imports, anywhere in it."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            place = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+            found += [place.with_suffix(".py"), *(place / f"{alias.name}.py" for alias in node.names)]
+    return [file for file in found if file.is_file()]
 
 
 def load() -> Record:
