@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+import secrets
+import string
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 from .claim import NotRun
 from .contract import Web
 from .deploy import Deploy
 from .workspace import Workspace
 
+LETTERS = string.ascii_letters + string.digits
 LINE = re.compile(r"\s*#?\s*(?:export\s+)?([A-Z][A-Z0-9_]*)\s*=")
 NO_PASSWORD = "memcached", "memory"  # schemes of caches that know none
 
@@ -33,7 +35,7 @@ def declared(workspace: Workspace) -> set[str]:
 
 def canary() -> str:
     """A secret that stands nowhere else, so that whoever sees a part of it has seen the secret."""
-    return f"canary{uuid4().hex}"
+    return "".join(secrets.choice(LETTERS) for _ in range(32))
 
 
 def with_password(url: str, password: str, user: str = "") -> str:

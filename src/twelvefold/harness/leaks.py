@@ -15,7 +15,8 @@ from pathlib import Path
 from .processes import Process
 from .workspace import Workspace, git
 
-WINDOW = 12  # so many characters of a secret give it away
+WINDOW = 8  # so many characters of a secret give it away
+ENCODED_WINDOW = 12  # and so many where it is encoded: eight digits of a number are everywhere
 MOST_BYTES = 5_000_000
 
 KEYS = {
@@ -104,8 +105,14 @@ class Canaries:
 def _parts(secret: str) -> Iterator[str]:
     """Each part of it that gives it away, as it is and in the usual disguises."""
     encoded = (base64.b64encode(b"-" * shift + secret.encode()).decode()[4:-4] for shift in range(3))
-    for text in (secret, secret.encode().hex(), secret[::-1], *encoded):
-        yield from (text[start : start + WINDOW] for start in range(0, len(text) - WINDOW + 1))
+    for text in (secret, secret[::-1]):
+        yield from _windows(text, WINDOW)
+    for text in (secret.encode().hex(), *encoded):
+        yield from _windows(text, ENCODED_WINDOW)
+
+
+def _windows(text: str, width: int) -> Iterator[str]:
+    return (text[start : start + width] for start in range(len(text) - width + 1))
 
 
 def in_history(workspace: Workspace) -> list[Find]:
