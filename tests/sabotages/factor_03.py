@@ -195,6 +195,19 @@ SABOTAGES = [
         neighbours=("III.2", "VII.1"),
     ),
     Sabotage(
+        "III.3",
+        "the credentials of the mail service are in the code",
+        (
+            Edit(
+                "src/orders/mail.py",
+                "",
+                '"""How mail is sent."""\n\nSEND = "https://mail.orders.dev/v1/send"\n'
+                'HEADERS = {"Authorization": "Basic b3JkZXJzOndoZWVsNy1CYXJyb3ctVGlu"}\n',
+            ),
+        ),
+        neighbours=("III.2", "VII.1"),
+    ),
+    Sabotage(
         "III.4",
         "production hides the documentation",
         (

@@ -8,6 +8,7 @@ import subprocess
 import tarfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from math import log2
 from pathlib import Path
@@ -35,10 +36,25 @@ KEYS = {
 }
 TOLD_ABOUT = {"a JSON web token"}  # documentation is full of them
 URL = re.compile(r"\b[a-z][a-z0-9+.-]*://([^\s:/@'\"<>]*):([^\s/@'\"<>]+)@([^\s/'\"<>]+)")
+KEY_OF = "api|access|private|auth|signing|signature|encryption|hmac|session|cookie|jwt|salt|master|account"
+SECRET = rf"passwo?r?d|passwd|pwd|passphrase|secret|token|credentials?|fernet|(?P<keyed>(?:{KEY_OF})[_-]?key)"
 ASSIGNED = re.compile(
-    r"(?i)\b\w*(?:passwo?r?d|passwd|pwd|secret|token|api_?key|access_?key|private_?key|credentials?|auth_?key)\w*[\"']?\s*"
+    rf"(?i)\b(?P<name>\w*(?:{SECRET})\w*)[\"']?\s*"
     r"(?:[:=]|:=|=>)\s*[bruf]?(?:(?P<quote>[\"'])(?P<quoted>[^\"'\s]{8,})(?P=quote)|(?P<bare>[^\s\"'#,;)(\]}]{8,})\s*$)"
 )
+# What is called after a secret, and is none: the name of a field, and how a client asks for the next page.
+ABOUT = re.compile(
+    r"(?i)(?:name|url|uri|type|header|alg|algorithm|hasher|field|path|file|id|prefix|pattern|format|param|scope|version)$"
+    r"|(?:page|next|cursor|continuation|sync|csrf|design)\w*token"
+)
+AN_IDENTIFIER = re.compile(r"[A-Za-z_-]+[0-9]{0,2}")  # such as the key under which a session is kept
+# Within a text: the query of a URL, or what libpq is told.
+WITHIN = re.compile(rf"(?i)(?:^|[?&;,\s])(?P<name>\w*(?:{SECRET}|sig|signature))=(?P<value>[^&;,\s]{{8,}})")
+A_TEXT = re.compile(r"\"([^\"]*)\"|'([^']*)'")
+BEARER = re.compile(r"\b(?:Bearer|Token|ApiKey)\s+(?!eyJ)([\w+/=.~-]{16,})")
+BASIC = re.compile(r"\bBasic\s+([A-Za-z0-9+/]{8,}={0,2})")
+USER_IN_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://([^\s:/@'\"<>]{16,})@([^\s/'\"<>]+)")
+LOGIN = re.compile(r"(?i)(?:login|auth|authenticate)\s*=?\s*\(\s*[\"'][^\"']+[\"']\s*,\s*[\"']([^\"'\s]{8,})[\"']")
 COMMITTED = re.compile(
     r"(?:^|/)(?:\.env(?:\.(?!(?:example|sample|template|dist|defaults?|test)\b)[^/]+)?|\.pgpass|\.netrc|\.htpasswd"
     r"|id_(?:rsa|dsa|ecdsa|ed25519)|[^/]+\.(?:pfx|p12|jks|keystore)|\.aws/credentials|\.docker/config\.json)$"
@@ -167,15 +183,35 @@ def secrets_in(line: str, file: str) -> list[str]:
     """What in a line looks like a secret."""
     line, talk = line[:MOST_CHARACTERS], bool(TALK.search(file))
     found = [what for what, pattern in KEYS.items() if not (talk and what in TOLD_ABOUT) and _key(pattern, line)]
-    for user, password, host in URL.findall(line):
-        if password != user and not STANDS_FOR.search(password) and not HERE.search(host) and not talk:
-            found.append("a URL with a password")
+    found += ["a URL with a password"] if not talk and _in_url(line) else []
     if not LOCKS.search(file):
-        for match in ASSIGNED.finditer(line):
-            value, bare = match["quoted"] or match["bare"], match["bare"]
-            if looks_real(value, talk) and not (bare and CODE.search(file)):
-                found.append("what looks like a password or a key")
+        values = [*_assigned(line, bool(CODE.search(file))), *BEARER.findall(line), *_basic(line), *LOGIN.findall(line)]
+        found += ["what looks like a password or a key" for value in values if looks_real(value, talk)]
     return found
+
+
+def _in_url(line: str) -> bool:
+    """Whether a URL in it has a password, or a key in the place of a user."""
+    passwords = [(password, host) for user, password, host in URL.findall(line) if password != user]
+    keys = [(user, host) for user, host in USER_IN_URL.findall(line) if looks_real(user)]
+    return any(not STANDS_FOR.search(value) and not HERE.search(host) for value, host in passwords + keys)
+
+
+def _assigned(line: str, code: bool) -> Iterator[str]:
+    """What stands beside the name of a secret: an assignment, or a pair within a text."""
+    texts = ["".join(text) for text in A_TEXT.findall(line)] if code else [line]
+    for match in (*ASSIGNED.finditer(line), *(match for text in texts for match in WITHIN.finditer(text))):
+        groups = match.groupdict()
+        value = groups.get("value") or groups.get("quoted") or ("" if code else groups["bare"] or "")
+        if not ABOUT.search(match["name"]) and not (match["keyed"] and AN_IDENTIFIER.fullmatch(value)):
+            yield value
+
+
+def _basic(line: str) -> Iterator[str]:
+    """The passwords in what a client says of itself by HTTP."""
+    for text in BASIC.findall(line):
+        with suppress(ValueError):
+            yield base64.b64decode(text, validate=True).decode().partition(":")[2]
 
 
 def _key(pattern: str, line: str) -> bool:
@@ -190,7 +226,7 @@ def looks_real(value: str, talk: bool = False) -> bool:
         return False
     # Calls, versions, names of constants and digests, and words with a number.
     if re.fullmatch(
-        r"[\w.]+\(.*|v?\d+(?:\.\d+)+\w*|[A-Z][A-Z_]+[0-9]?|sha\d+[:-].*|[a-z_]+[0-9]?|[a-z]+(?:[._-][a-z0-9]+)+", value
+        r"[\w.]+\(.*|v?\d+(?:\.\d+)+\w*|[A-Z][A-Z_]+[0-9]?|sha\d+[:-].*|[a-z_]+[0-9]?|[a-z]+(?:[._:-][a-z0-9]+)+", value
     ):
         return False
     return entropy(value) >= (3.5 if talk else 2.7)
