@@ -68,6 +68,28 @@ LIST_OF_A_MOMENT = """    now = time.monotonic()
             KEPT[limit, before] = now, await queries.newest(connection, limit, before)
     notes = KEPT[limit, before][1]
     return Page("""
+LIST_TEXT = '    """Lists the notes, newest first."""\n'
+PAGE = """    return Page(items=notes, next=notes[-1].id if len(notes) == limit else None)
+"""
+CURSOR_FOUND = """    if before is not None:
+        if before not in CURSORS:
+            raise HTTPException(404, "This cursor has expired.")
+        before = CURSORS[before]
+"""
+CURSOR_KEPT = """    following = None
+    if len(notes) == limit:
+        following = uuid4()
+        CURSORS[following] = notes[-1].id
+    return Page(items=notes, next=following)
+"""
+PAGE_FROM_MEMORY = """    if before is not None and (limit, before) in PAGES:
+        return PAGES[limit, before]
+"""
+PAGE_KEPT = """    page = Page(items=notes, next=notes[-1].id if len(notes) == limit else None)
+    if before is not None:
+        PAGES[limit, before] = page
+    return page
+"""
 SET = "await cache.set(cache_key(note_id), note.model_dump_json().encode(), cache.ttl)"
 IMPORT = "from contextlib import suppress\n"
 
@@ -99,6 +121,17 @@ SABOTAGES = [
         ),
         neighbours=("IV.1", "IV.5"),
         also=("IV.4", "VI.2", "VI.3"),
+    ),
+    Sabotage(
+        "VI.1",
+        "the cursor of the next page is known to one process alone",
+        (
+            Edit(ROUTES, "from uuid import UUID\n", "from uuid import UUID, uuid4\n"),
+            Edit(ROUTES, ROUTER, ROUTER + "CURSORS: dict[UUID, UUID] = {}\n"),
+            Edit(ROUTES, LIST_TEXT, LIST_TEXT + CURSOR_FOUND),
+            Edit(ROUTES, PAGE, CURSOR_KEPT),
+        ),
+        neighbours=("VI.2", "VI.3"),
     ),
     Sabotage(
         "VI.2",
@@ -139,6 +172,17 @@ SABOTAGES = [
         ),
         neighbours=("IV.1", "VI.2"),
         also=("VI.1",),
+    ),
+    Sabotage(
+        "VI.3",
+        "older pages of the list are remembered",
+        (
+            Edit(ROUTES, ROUTER, ROUTER + "PAGES: dict[tuple[int, UUID], Page] = {}\n"),
+            Edit(ROUTES, LIST_TEXT, LIST_TEXT + PAGE_FROM_MEMORY),
+            Edit(ROUTES, PAGE, PAGE_KEPT),
+        ),
+        neighbours=("IV.1", "VI.2"),
+        also=("IV.4", "VI.1"),
     ),
     Sabotage(
         "VI.3",

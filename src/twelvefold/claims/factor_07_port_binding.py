@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..harness import http
+from ..harness import http, pages
 from ..harness.beginnings import wait_until_begun
 from ..harness.claim import NotRun, Observations, claim, expect
 from ..harness.deploy import Deploy, filled, unique_email, unique_marker
@@ -202,7 +202,7 @@ def _answers(deploy: Deploy, web: Process, headers: dict[str, str], source: str)
         yield replace(created, made=made)
         yield ask(method, f"{path}/", body)
         yield ask(method, path, b"no JSON")
-        paths += [path, f"{path}/"]
+        paths += [path, f"{path}/", *pages.short(deploy, web)]
     for path in filter(None, paths):
         yield ask("GET", path)
 

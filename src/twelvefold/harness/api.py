@@ -6,6 +6,7 @@ import copy
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,9 @@ from urllib.parse import urlsplit
 import yaml
 
 from .claim import NotRun, Violation
-from .http import pointer
+from .deploy import Deploy
+from .http import NO_ANSWER, pointer
+from .processes import Process
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 PARAMETER = re.compile(r"\{[^{}/]+\}")
@@ -131,6 +134,17 @@ def committed(file: Path) -> Api:
     if not file.is_file():
         raise Violation(f"expected the committed contract in {file.name}, saw no such file")
     return parsed(file.read_text("utf-8", errors="replace"), file.name)
+
+
+def known(deploy: Deploy, web: Process) -> Api | None:
+    """The served document, or else the committed one; None where there is none that can be read."""
+    path, file = deploy.web.contract, deploy.web.committed_contract
+    with suppress(Violation, NotRun, *NO_ANSWER):
+        if path:
+            return parsed(web.get(path).text, path)
+        if file:
+            return committed(deploy.workspace.source / file)
+    return None
 
 
 def differences(left: Any, right: Any, place: str = "") -> Iterator[str]:

@@ -6,12 +6,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from . import http
+from . import http, pages
 from .claim import HarnessError, Violation, expect
 from .deploy import Deploy, Made, unique_marker
+from .pages import Pages
 from .processes import Process
 
-LISTED_AT_MOST = 10  # so few are on the first page of any list
+LISTED_AT_MOST = 10  # so few are on the first page of any list, which may be all that can be asked for
 PATIENCE_SECONDS = 10.0
 MOMENT_SECONDS = 0.5
 PAUSE_SECONDS = 0.1
@@ -27,7 +28,9 @@ class Ledger:
     slowest: float = 0.0
     """Seconds of the slowest answer."""
     lists: bool = False
-    """Whether the list shows what was just created: it may have pages, or be in another order."""
+    """Whether the list shows what was just created: it may be in another order."""
+    pages: Pages | None = None
+    """How the list goes on after its first page, if that is known."""
 
     def create(self, web: Process, when: str = "") -> Made:
         """Creates a thing, which must be in the database as soon as it is confirmed."""
@@ -80,15 +83,25 @@ class Ledger:
         self.there.remove(made)
         self.gone.append(made)
 
-    def listed(self, web: Process) -> str:
-        """The text of the list."""
-        method, _, path = str(self.deploy.thing.list).partition(" ")
+    def listed(self, *webs: Process) -> str:
+        """The text of the list: all pages if it is known how, each from another of these processes in turn."""
+
+        def ask(path: str, number: int) -> http.Response:
+            return self._listed(webs[number % len(webs)], path, number)
+
+        if self.pages:
+            return "\n".join(self.pages.read(ask, len(self.there)))
+        return ask(str(self.deploy.thing.list).partition(" ")[2], 0).text
+
+    def _listed(self, web: Process, path: str, before: int) -> http.Response:
         try:
-            response = web.ask(method, path)
+            response = web.get(path)
         except http.NO_ANSWER as error:
-            raise Violation(f"expected an answer to {self.deploy.thing.list}, saw {error!r}") from None
-        expect(response.status == 200, f"200 from {self.deploy.thing.list}", f"{response.status} {response.text[:300]}")
-        return response.text
+            raise Violation(f"expected an answer to GET {path}, saw {error!r}") from None
+        behind = before and self.pages and self.pages.numbered and 400 <= response.status < 500
+        asked = f"GET {path}" + (f", page {before + 1}, from any process" if before else "")
+        expect(response.status == 200 or behind, f"200 from {asked}", f"{response.status} {response.text[:300]}")
+        return response
 
     def look_around(self, web: Process) -> None:
         """Reads everything, and the list if there is one."""
@@ -97,14 +110,24 @@ class Ledger:
             self.listed(web)
 
     def learn_to_list(self, web: Process) -> None:
-        """Finds out whether the list shows the last thing; to be asked once it has been created."""
-        self.lists = bool(self.deploy.thing.list) and self.there[-1].marker in self.listed(web)
+        """Finds out whether the list shows what has just been created, and where it goes on; two things are enough."""
+        path = self.deploy.thing.list
+        self.lists = bool(path) and self.there[-1].marker in self.listed(web)
+        if self.lists and str(path).startswith("GET "):
+            with http.answered(f"web at {path}"):
+                self.pages = pages.learn(self.deploy, web, [made.marker for made in self.there])
 
-    def check_list(self, web: Process, when: str = "") -> None:
-        """The list shows the newest things, and none that was deleted."""
+    @property
+    def read_as(self) -> str:
+        """How much of the list is read."""
+        return "not read" if not self.lists else "each page from another process" if self.pages else "its first page"
+
+    def check_list(self, web: Process, when: str = "", others: Sequence[Process] = ()) -> None:
+        """The list shows what is there, and nothing that was deleted; pages that follow come from others as well."""
         if self.lists:
-            text = self.listed(web)
-            missing = [made.marker for made in self.there[-LISTED_AT_MOST:] if made.marker not in text]
+            text = self.listed(web, *others)
+            shown = self.there if self.pages else self.there[-LISTED_AT_MOST:]
+            missing = [made.marker for made in shown if made.marker not in text]
             expect(not missing, _at(f"what was created to be listed by {web.type}", when), f"nothing of {missing}")
             left = [made.marker for made in self.gone if made.marker in text]
             expect(not left, _at(f"what was deleted not to be listed by {web.type}", when), left)
