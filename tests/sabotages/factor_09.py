@@ -24,6 +24,17 @@ PERFORM = "            with telemetry.JOBS_IN_PROGRESS"
 TAKE = "            if (await connection.execute(TAKE_EFFECT, (job_id,))).rowcount:\n"
 OPENED = "        async with self._resources.postgres.connection() as connection, connection.transaction():\n"
 COUNTED = '        await work.connection.execute("UPDATE notes SET words'
+LOCATION = '    response.headers["Location"] = link(request, f"/notes/{note.id}")\n'
+FLUSH = """
+
+async def _flush(database):
+    await asyncio.sleep(1)
+    batch, PENDING[:] = PENDING[:], []
+    async with database.connection() as connection:
+        for note_id in batch:
+            await jobs.count_words.enqueue(connection, note_id=note_id)
+"""
+ROUTER = 'router = APIRouter(prefix="/notes", tags=["notes"])\n'
 
 SABOTAGES = [
     Sabotage(
@@ -140,6 +151,30 @@ SABOTAGES = [
         ),
         neighbours=("VII.1", "IX.1"),
         also=("VIII.4",),
+    ),
+    Sabotage(
+        "IX.2",
+        "what was answered is put into the queue a second later",
+        (
+            Edit(
+                "src/orders/notes/queries.py",
+                "        await jobs.count_words.enqueue(connection, note_id=str(kept.id))\n",
+                "",
+            ),
+            Edit("src/orders/notes/queries.py", "from . import jobs\n", ""),
+            Edit(ROUTES, "from . import queries\n", "from . import jobs, queries\n"),
+            Edit(ROUTES, "from contextlib import suppress\n", "import asyncio\nfrom contextlib import suppress\n"),
+            Edit(ROUTES, ROUTER, f"{ROUTER}PENDING: list[str] = []\n{FLUSH}"),
+            Edit(
+                ROUTES,
+                LOCATION,
+                "    if not PENDING:\n"
+                "        request.app.state.flushing = asyncio.create_task(_flush(database))\n"
+                "    PENDING.append(str(note.id))\n" + LOCATION,
+            ),
+        ),
+        neighbours=("VII.1", "VIII.1", "IX.3"),
+        also=("IX.1", "IX.3"),
     ),
     Sabotage(
         "IX.3",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from http.client import HTTPConnection
@@ -17,6 +17,7 @@ from ..harness.endings import Ending
 from ..harness.gates import Gates
 from ..harness.in_flight import InFlight, begin, opened
 from ..harness.jobs import (
+    PAUSE_SECONDS,
     held,
     last_effect,
     now,
@@ -63,11 +64,13 @@ def first_work_comes_soon(deploy: Deploy, observe: Observations) -> None:
     boots = [_boot_until_written(deploy, made) for _ in range(BOOTS)]
     observe.measure(f"worst of {BOOTS} boots to the first write", max(boots), "<", BOOT_SECONDS, "s")
     contract = deploy.contract
-    if contract.jobs and contract.jobs.process in contract.processes and deploy.database:
-        seconds = _boot_until(deploy, deploy.jobs.process, lambda: any(map(deploy.done, made)))
-        observe.measure("worker to its first effect", seconds, "<", BOOT_SECONDS, "s")
+    if _has_jobs(deploy):
+        with _booted(deploy, deploy.jobs.process, lambda: any(map(deploy.done, made))) as seconds:
+            observe.measure("worker to its first effect", seconds, "<", BOOT_SECONDS, "s")
+            _observe_work_of_answers(deploy, made, "a SIGKILL", observe)
     if contract.clock and contract.clock.process in contract.processes:
-        observe.measure("clock until it is ready", _boot_until(deploy, deploy.clock.process), "<", BOOT_SECONDS, "s")
+        with _booted(deploy, deploy.clock.process) as seconds:
+            observe.measure("clock until it is ready", seconds, "<", BOOT_SECONDS, "s")
 
 
 def _boot_until_written(deploy: Deploy, made: list[Made]) -> float:
@@ -94,16 +97,34 @@ def _written(deploy: Deploy, web: Process) -> Made | None:
         return None
 
 
-def _boot_until(deploy: Deploy, process: str, works: Callable[[], object] | None = None) -> float:
+@contextmanager
+def _booted(deploy: Deploy, process: str, works: Callable[[], object] | None = None) -> Iterator[float]:
+    """Starts a process type until it works, or is ready; gives how long that took, and kills it in the end."""
     began = time.monotonic()
     started = deploy.launch(process)
     if works:
         eventually(works, f"the first work of {process}", BOOT_SECONDS)
     else:
         deploy.wait_until_ready(started, BOOT_SECONDS)
-    seconds = time.monotonic() - began
+    yield time.monotonic() - began
     started.kill()
-    return seconds
+
+
+def _has_jobs(deploy: Deploy) -> bool:
+    """Whether what web answers causes work that a worker does later, and that can be seen."""
+    jobs = deploy.contract.jobs
+    return bool(jobs and jobs.process in deploy.contract.processes and deploy.database)
+
+
+def _observe_work_of_answers(deploy: Deploy, things: Sequence[Made | str], end: str, observe: Observations) -> None:
+    """Waits for the jobs of what was answered: they must not have been in web's memory when that came to its end."""
+
+    def done() -> int:
+        return sum(map(deploy.done, things))
+
+    with suppress(Violation):
+        eventually(lambda: done() == len(things), "all of their jobs", RESTART_SECONDS, PAUSE_SECONDS)
+    observe.measure(f"jobs done of {len(things)} requests that were answered before {end}", done(), "==", len(things))
 
 
 @claim(
@@ -142,14 +163,17 @@ def requests_in_hand_survive_sigterm(deploys: Deploys, observe: Observations) ->
         if stuck.web.grace:
             limit = SHORT_GRACE_SECONDS + LAST_WORDS_SECONDS
             observe.measure("exit with a request that never ends", stuck_ending.seconds(limit), "<=", limit, "s")
-    _observe_answers(deploy, requests, grace, observe)
+    things = _observe_answers(deploy, requests, grace, observe)
     observe.measure("exit after SIGTERM", ending.seconds(drain + grace), "<=", drain + grace, "s")
     _observe_nothing_left(deploy, web, family, observe)
+    if _has_jobs(deploy):
+        deploy.launch(deploy.jobs.process)
+        _observe_work_of_answers(deploy, things, "the exit", observe)
     for connection in (idle, *(request.connection for request in never_answered)):
         connection.close() if connection else None
 
 
-def _observe_answers(deploy: Deploy, requests: list[InFlight], seconds: float, observe: Observations) -> None:
+def _observe_answers(deploy: Deploy, requests: list[InFlight], seconds: float, observe: Observations) -> list[str]:
     answers = [request.answer(seconds) for request in requests]
     for request, answer in zip(requests, answers, strict=True):
         expect(answer.status == deploy.thing.status, f"{deploy.thing.status} for {request.what}", answer.status)
@@ -157,6 +181,7 @@ def _observe_answers(deploy: Deploy, requests: list[InFlight], seconds: float, o
     observe.measure("requests in hand that were answered", len(things), "==", len(requests))
     if deploy.database and deploy.thing.table:
         observe.measure("rows", deploy.db.count(deploy.thing.table), "==", len(requests))
+    return sorted(things)
 
 
 def _observe_nothing_left(deploy: Deploy, web: Process, family: set[Birth], observe: Observations) -> None:
