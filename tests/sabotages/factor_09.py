@@ -35,6 +35,8 @@ async def _flush(database):
             await jobs.count_words.enqueue(connection, note_id=note_id)
 """
 ROUTER = 'router = APIRouter(prefix="/notes", tags=["notes"])\n'
+CREATED = '            archived_at timestamptz\n        )\n        """\n    )\n'
+FETCHED = "    for (text,) in await cursor.fetchall():\n"
 
 SABOTAGES = [
     Sabotage(
@@ -266,5 +268,26 @@ SABOTAGES = [
             ),
         ),
         neighbours=("VIII.1", "VIII.2", "IX.3"),
+    ),
+    Sabotage(
+        "IX.4",
+        "the job keeps what it charges in a transaction of its own",
+        (
+            Edit(
+                "migrations/versions/0001_notes.py",
+                CREATED,
+                f'{CREATED}    op.execute("CREATE TABLE charges (note_id uuid, words int)")\n',
+            ),
+            Edit(
+                "src/orders/notes/jobs.py",
+                FETCHED,
+                f"{FETCHED}"
+                '        charge = "INSERT INTO charges (note_id, words) VALUES (%s, %s)"\n'
+                "        async with work.resources.postgres.connection() as apart:\n"
+                "            await apart.execute(charge, (note_id, len(text.split())))\n",
+            ),
+        ),
+        neighbours=("VIII.1", "VIII.2", "IX.3"),
+        also=("IX.3",),
     ),
 ]

@@ -23,6 +23,7 @@ from ..harness.jobs import (
     now,
     observe_effects,
     queued,
+    rows_of,
     wait_until_done,
     wait_until_in_the_middle,
     waiting,
@@ -305,12 +306,15 @@ def sudden_deaths_lose_nothing(deploys: Deploys, observe: Observations) -> None:
     """Kills workers that stand at a gate: before their first statement, before they write, and in their commit.
 
     What was killed in its commit has taken effect though nobody has heard of it. The case with the default settings
-    runs beside it, and takes as long as those say.
+    runs beside it, and takes as long as those say. So does one in which nobody is killed: what it has written of the
+    things, in whichever table, is all that may be there.
     """
     deploy = deploys.new()
     made = queued(deploy, JOBS)
-    usual = deploys.moved(deploy)
+    queue = {table for table, _ in rows_of(deploy, made)}  # what comes anew may have rows there again
+    calm, usual = deploys.moved(deploy), deploys.moved(deploy)
     killed = _kill_one_with_default_settings(usual)
+    calm.launch(deploy.jobs.process)
 
     between = gates.build(deploy.db, deploy.jobs.table)
     hits = sum(_kill_in_the_middle(deploy, between, number) for number in range(KILLS))
@@ -323,6 +327,17 @@ def sudden_deaths_lose_nothing(deploys: Deploys, observe: Observations) -> None:
     seconds = (last_effect(usual) - killed).total_seconds()
     observe.measure("with the default settings all done after a kill in", seconds, "<=", RESTART_SECONDS, "s")
     observe_effects(usual, made, observe)
+
+    wait_until_done(calm, made, RESTART_SECONDS)
+    once = rows_of(calm, made)
+    more = {
+        f"{times} in {table} instead of {once[table, one]}"
+        for after in (deploy, usual)
+        for (table, one), times in rows_of(after, made).items()
+        if times > once[table, one] and table not in queue
+    }
+    expect(not more, "as many rows of a thing after kills as without any", "; ".join(sorted(more)))
+    observe.note("no table has more rows of a thing than without a kill")
 
 
 def _kill_one_with_default_settings(deploy: Deploy) -> datetime:

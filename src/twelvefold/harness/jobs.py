@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
 from .claim import Observations, Violation, expect
+from .contents import rows_with
 from .databases import AUDIT, Database
 from .deploy import Deploy, Made
 from .kin import ports_of
@@ -16,6 +18,7 @@ from .processes import Process, eventually
 T = TypeVar("T")
 
 QUIET_SECONDS = 1.5
+UNMISTAKABLE = 8  # letters of an identifier: a shorter one may stand for something else in a row
 PAUSE_SECONDS = 0.1  # each look is a connection to the database, which costs time itself
 HELD = """
     SELECT pid, client_port FROM pg_stat_activity
@@ -85,6 +88,16 @@ def observe_effects(deploy: Deploy, made: Iterable[Made], observe: Observations)
     if again:
         raise Violation(f"{len(again)} of {wanted} jobs had their effect more than once, {again[0]} is one")
     observe.measure(f"effects of {wanted} jobs", sum(effects.values()), "==", wanted)
+
+
+def rows_of(deploy: Deploy, made: Iterable[Made]) -> Counter[tuple[str, str]]:
+    """How many rows of each table are about a thing, by the table and the thing's identifier."""
+    names = [one.id for one in made if len(one.id) >= UNMISTAKABLE]
+    found: Counter[tuple[str, str]] = Counter()
+    for table, rows in (rows_with(deploy.db, names) if names else {}).items():
+        if not table.endswith(AUDIT):
+            found.update((table, name) for row in rows for name in names if name.lower() in row.lower())
+    return found
 
 
 def settled(look: Callable[[], T], seconds: float = 0.5) -> T:
