@@ -99,6 +99,18 @@ SABOTAGES = [
         neighbours=("VIII.3", "VIII.4"),
     ),
     Sabotage(
+        "VIII.1",
+        "the list does what waits",
+        (
+            Edit(
+                ROUTES,
+                "        notes = await queries.newest(",
+                f'        await connection.execute("{COUNT_ALL}")\n        notes = await queries.newest(',
+            ),
+        ),
+        neighbours=("VII.1", "IX.1", "IX.2"),
+    ),
+    Sabotage(
         "VIII.2",
         "a global lock",
         (Edit(WORKER, TAKE, f'            await connection.execute("SELECT pg_advisory_xact_lock(1)")\n{TAKE}'),),

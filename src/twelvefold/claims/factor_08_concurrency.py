@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ..harness import cron, http
+from ..harness import cron
 from ..harness.claim import NotRun, Observations, Violation, claim, expect, need
 from ..harness.deploy import Deploy, Deploys, Made
 from ..harness.jobs import (
@@ -28,9 +28,11 @@ from ..harness.kin import kin, pid_files, ports_of, session_ports
 from ..harness.moved_time import MovedTime, moved_time
 from ..harness.processes import Process, eventually
 from ..harness.proxy import Proxy
+from ..harness.traffic import reading
 
 ALONE_SECONDS = 4.0  # how long web and clock are watched while no worker runs
 AGAIN_SECONDS = 1.5  # and how long a web that was started with jobs in the queue
+READ_SECONDS = 1.0  # how long an answer is waited for: some have no end
 TAKEN_SECONDS = 30  # a busy machine may take long to start a worker; that it starts soon is IX.1
 
 WORKERS, FASTER = 4, 2.5
@@ -85,14 +87,13 @@ def _without_work(deploy: Deploy) -> list[str]:
 def _expect_nothing_done(
     deploy: Deploy, made: Sequence[Made], while_: str, seconds: float, web: Process | None = None
 ) -> None:
-    """Watches the things for a while, and reads them: an answer must not do the work either."""
+    """Watches the things for a while, and asks all that can be read: an answer must not do the work either."""
     began = time.monotonic()
     while True:
         for one in made:
             expect(not deploy.done(one), f"no job to be done while {while_}, without a worker", "its effect")
             if web:
-                with suppress(*http.NO_ANSWER):
-                    deploy.read(web, one)
+                reading(deploy, web, one, READ_SECONDS)
         if time.monotonic() - began >= seconds:
             return
         time.sleep(0.2)

@@ -43,8 +43,7 @@ def ask(web: Process, method: str, path: str, **options: Any) -> Exchange:
 
 def ordinary(deploy: Deploy, web: Process) -> list[Exchange]:
     """A client that knows its way: the life of one thing, and every operation of the OpenAPI document."""
-    known = [path for path in (deploy.web.live, deploy.web.ready, deploy.web.metrics, deploy.web.contract) if path]
-    found = [ask(web, "GET", path) for path in known]
+    found = [ask(web, "GET", path) for path in _known(deploy)]
     made = None
     if deploy.contract.thing:
         made = deploy.create(web)
@@ -55,6 +54,20 @@ def ordinary(deploy: Deploy, web: Process) -> list[Exchange]:
     if made and deploy.thing.delete:
         found.append(Exchange(deploy.thing.delete, deploy.delete(web, deploy.create(web))))
     return found
+
+
+def reading(deploy: Deploy, web: Process, made: Made, seconds: float) -> list[Exchange]:
+    """A client that changes nothing: all that it can ask about a thing and the rest, for some seconds each."""
+    listed = [deploy.thing.list] if deploy.thing.list else []
+    found = [("GET", path) for path in _known(deploy)] + [_split(route) for route in listed]
+    found += [(method, path) for method, path, _ in operations(deploy, web, made) if method in ("GET", "HEAD")]
+    found.append(_split(deploy.thing.read.replace("{id}", made.id)))
+    return [ask(web, method, path, timeout=seconds) for method, path in dict.fromkeys(found)]
+
+
+def _known(deploy: Deploy) -> list[str]:
+    web = deploy.web
+    return [path for path in (web.live, web.ready, web.metrics, web.contract) if path]
 
 
 def faulty(deploy: Deploy, web: Process) -> list[Exchange]:
