@@ -111,6 +111,39 @@ SABOTAGES = [
         neighbours=("VII.1", "IX.1", "IX.2"),
     ),
     Sabotage(
+        "VIII.1",
+        "web makes the nightly job as it starts",
+        (
+            Edit(
+                APP,
+                ATTACHED,
+                "            app.state.resources = resources\n"
+                "            nightly = asyncio.create_task(_nightly(resources))\n"
+                "            yield\n"
+                "            nightly.cancel()\n",
+            ),
+            Edit(
+                APP,
+                "def create_app(",
+                "async def _nightly(resources: Resources) -> None:\n"
+                "    while True:\n"
+                "        async with resources.postgres.connection() as connection:\n"
+                "            await archive_old.enqueue(connection)\n"
+                "        await asyncio.sleep(86_400)\n"
+                "\n"
+                "\n"
+                "def create_app(",
+            ),
+            Edit(APP, "from collections.abc", "import asyncio\nfrom collections.abc"),
+            Edit(
+                APP,
+                "from ..resources import attached\n",
+                "from ..notes.jobs import archive_old\nfrom ..resources import Resources, attached\n",
+            ),
+        ),
+        neighbours=("VII.1", "IX.1", "IX.2"),
+    ),
+    Sabotage(
         "VIII.2",
         "a global lock",
         (Edit(WORKER, TAKE, f'            await connection.execute("SELECT pg_advisory_xact_lock(1)")\n{TAKE}'),),

@@ -32,6 +32,7 @@ from ..harness.traffic import reading
 
 ALONE_SECONDS = 4.0  # how long web and clock are watched while no worker runs
 AGAIN_SECONDS = 1.5  # and how long a web that was started with jobs in the queue
+BEGUN_SECONDS = 0.5  # after it is ready, web may have something left of its start to do
 READ_SECONDS = 1.0  # how long an answer is waited for: some have no end
 TAKEN_SECONDS = 30  # a busy machine may take long to start a worker; that it starts soon is IX.1
 
@@ -58,8 +59,9 @@ MISSED = 2
 def a_job_waits_for_its_worker(deploy: Deploy, observe: Observations) -> None:
     """Web creates things, is read from, is stopped and started again; a clock runs beside it. Then a worker comes."""
     idle = _without_work(deploy)
-    web = deploy.start(deploy.web.process)
     before = waiting(deploy)
+    web = deploy.start(deploy.web.process)
+    _observe_no_job_of_its_own(deploy, before, observe)
     others = [deploy.launch(name) for name in idle]
     made = [deploy.create(web) for _ in range(3)]
     _expect_nothing_done(deploy, made, "web and clock run", ALONE_SECONDS, web)
@@ -68,7 +70,9 @@ def a_job_waits_for_its_worker(deploy: Deploy, observe: Observations) -> None:
     for process in (web, *others):
         process.stop()
     _expect_nothing_done(deploy, made, "web and clock have stopped", 0)
+    left = waiting(deploy)
     web = deploy.start(deploy.web.process)
+    _observe_no_job_of_its_own(deploy, left, observe)
     _expect_nothing_done(deploy, made, "web runs again", AGAIN_SECONDS, web)
     web.stop()
     _expect_nothing_done(deploy, made, "web has stopped again", 0)
@@ -82,6 +86,13 @@ def a_job_waits_for_its_worker(deploy: Deploy, observe: Observations) -> None:
 def _without_work(deploy: Deploy) -> list[str]:
     """The long-running process types that neither answer requests nor do jobs."""
     return [name for name in deploy.contract.long_running if name not in (deploy.web.process, deploy.jobs.process)]
+
+
+def _observe_no_job_of_its_own(deploy: Deploy, before: int | None, observe: Observations) -> None:
+    """That web runs is no reason for work: each of its processes would make a job, wherever and whenever it starts."""
+    if before is not None:
+        time.sleep(BEGUN_SECONDS)
+        observe.measure("jobs that web has made without a request", (waiting(deploy) or 0) - before, "==", 0)
 
 
 def _expect_nothing_done(
