@@ -8,6 +8,7 @@ HANDLERS = "    root.handlers = [_ToEvents()]\n"
 LIBRARIES = "from types import TracebackType\n"
 REQUEST = '    log.info("request", **what, **tracing.current())\n'
 JOB = '            log.info("job", outcome=outcome, duration=round(seconds, 6))\n'
+ARCHIVE = "    await work.connection.execute(ARCHIVE, (ARCHIVE_AFTER_DAYS,))\n"
 EVENT = "{'timestamp': datetime.now(UTC).isoformat(), 'level': 'info', 'event': "
 
 SABOTAGES = [
@@ -51,6 +52,19 @@ SABOTAGES = [
         ),
         neighbours=("XI.3", "VIII.1"),
         also=("V.3", "VI.2"),
+    ),
+    Sabotage(
+        "XI.1",
+        "the nightly job notes in a file what it did",
+        (
+            Edit(
+                "src/orders/notes/jobs.py",
+                ARCHIVE,
+                f"    done = {ARCHIVE.lstrip()}"
+                '    with open("archived.txt", "a") as file:\n        file.write(f"archived {done.rowcount}\\n")\n',
+            ),
+        ),
+        neighbours=("XI.3", "VIII.3"),
     ),
     Sabotage(
         "XI.2",
@@ -157,5 +171,17 @@ SABOTAGES = [
             ),
         ),
         neighbours=("XI.2", "VII.1"),
+    ),
+    Sabotage(
+        "XI.3",
+        "the nightly job prints what it did",
+        (
+            Edit(
+                "src/orders/notes/jobs.py",
+                ARCHIVE,
+                f'    done = {ARCHIVE.lstrip()}    print(f"archived {{done.rowcount}} notes")\n',
+            ),
+        ),
+        neighbours=("XI.1", "VIII.3"),
     ),
 ]

@@ -22,6 +22,7 @@ from ..harness.trouble import (
     tells_of_it,
     worker_whose_job_fails,
 )
+from ..harness.week import Week
 
 ON_THE_PIPE_SECONDS = 1
 REQUESTS = 120
@@ -49,11 +50,13 @@ def logs_go_to_stdout_alone(deploy: Deploy, observe: Observations) -> None:
         traces.append(tracing.prepare(deploy, log_files.CALLS))
         return traces[-1].prefix
 
-    running = [deploy.start(name, ready=False, prefix=traced()) for name in deploy.contract.long_running]
+    week = Week(deploy)
+    running = [week.start(name, prefix=traced()) for name in deploy.contract.long_running]
     for process in running:
         deploy.wait_until_ready(process)
     web = next((process for process in running if deploy.contract.web and process.type == deploy.web.process), None)
     requests = load(deploy, web) if web else 0
+    passed = week.let_pass()
     ended = [deploy.run(command, prefix=traced()).process for command in ended_by_themselves(deploy)]
     for process in running:  # what was kept in memory is written at the end
         process.stop()
@@ -65,7 +68,7 @@ def logs_go_to_stdout_alone(deploy: Deploy, observe: Observations) -> None:
     left = [file for file in files_since(dict.fromkeys(own, 12), began) if log_files.looks_like_a_log(file)]
     seen += [f"the file {file} has lines like a log's" for file in left if str(file) not in "".join(seen)]
     observe.expect(not seen, "0 log files and 0 collectors of logs", "; ".join(seen[:5]))
-    observe.note(f"{len(traces)} programs traced to their end, {requests} requests")
+    observe.note(f"{len(traces)} programs traced to their end, {requests} requests, {passed}")
 
 
 def load(deploy: Deploy, web: Process) -> int:
@@ -274,15 +277,20 @@ def every_line_is_one_event(deploys: Deploys, observe: Observations) -> None:
     expect_access_log(deploy, web)
     if has_worker(deploy):
         hear(worker_whose_job_fails(within.deploy, web))
+    week = Week(within.deploy)
     for name in deploy.contract.long_running:
         if name not in imported:
-            hear(within.deploy.start(name))
+            process = week.start(name)
+            deploy.wait_until_ready(process)
+            hear(process)
+    passed = week.let_pass()
     if deploy.database and deploy.contract.thing:
         without_table_and_database(deploy, web, heard)
     for process in heard[::-1]:
         process.stop()
     expect_events(heard)
-    observe.note(f"{', '.join(process.type for process in heard)}: work, mistakes, outages, crashes, SIGTERM")
+    names = ", ".join(process.type for process in heard)
+    observe.note(f"{names}: work, mistakes, outages, crashes, SIGTERM, {passed}")
 
     for what, process in (*refusals(deploy), *failed_imports(within, imported)):
         expect(process.lines, f"{what} to say so", "nothing")

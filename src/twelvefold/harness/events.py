@@ -19,15 +19,15 @@ A_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z| ?[+-]\d
 A_DAY = 86_400  # a time without a zone may be anybody's
 
 
-def problem_of(line: str) -> str:
-    """What keeps the line from being an event; empty when it is one."""
+def problem_of(line: str, ahead: float = 0) -> str:
+    """What keeps the line from being an event; empty when it is one. Its time may be ahead by so many seconds."""
     try:
         event = json.loads(line)
     except ValueError:
         return "is no JSON"
     if not isinstance(event, Mapping):
         return "is no JSON object"
-    if not _is_now(_first(event, TIMES)):
+    if not _is_now(_first(event, TIMES), ahead):
         return "has no time" if _first(event, TIMES) is None else "has a time that is not now"
     if _first(event, LEVELS) in (None, ""):
         return "has no level"
@@ -62,7 +62,7 @@ def problems(processes: Iterable[Process]) -> list[str]:
     found = []
     for process in processes:
         for _, line in list(process.lines):
-            if problem := problem_of(line):
+            if problem := problem_of(line, process.ahead):
                 found.append(f"a line of {process.type} {problem}: {line[:160]!r}")
     return found
 
@@ -73,17 +73,21 @@ def _first(event: Mapping[str, Any], names: list[str]) -> Any:
     return next((everything[name] for name in names if name in everything), None)
 
 
-def _is_now(value: Any) -> bool:
-    """Whether it is a time of today, as text or as seconds, or parts of them, since 1970."""
+def _is_now(value: Any, ahead: float) -> bool:
+    """Whether it is a time from a day ago to one ahead, as text or as seconds, or parts of them, since 1970."""
     now = datetime.now(UTC).timestamp()
+
+    def near(seen: float) -> bool:
+        return -A_DAY < seen - now < A_DAY + ahead
+
     if isinstance(value, str) and not value.replace(".", "", 1).isdigit():
         try:
             seen = datetime.fromisoformat(value.replace(",", "."))
         except ValueError:
             return False
-        return abs(now - (seen if seen.tzinfo else seen.replace(tzinfo=UTC)).timestamp()) < A_DAY
+        return near((seen if seen.tzinfo else seen.replace(tzinfo=UTC)).timestamp())
     try:
         number = float(value)
     except (TypeError, ValueError):
         return False
-    return any(abs(now - number / unit) < A_DAY for unit in (1, 1e3, 1e6, 1e9))
+    return any(near(number / unit) for unit in (1, 1e3, 1e6, 1e9))

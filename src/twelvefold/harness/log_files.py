@@ -108,8 +108,8 @@ def looks_like_a_log(file: Path) -> bool:
             found = opened.read(100_000)
     except OSError:
         return False
-    if BYTECODE.search(str(file)) and found[2:4] == b"\r\n":
-        return False  # whoever else writes to it is seen by `filled`
+    if found.startswith(b"\x7fELF") or (BYTECODE.search(str(file)) and found[2:4] == b"\r\n"):
+        return False  # a program; whoever else writes to it is seen by `filled`
     return bool(LIKE_A_LOG.search(found.decode(errors="replace")))
 
 

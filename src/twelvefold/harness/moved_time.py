@@ -44,6 +44,7 @@ class MovedTime:
     def start(self, process: str, *, prefix: Sequence[str] = (), **variables: str | None) -> Process:
         """Starts a process type, and waits for nothing."""
         started = self._deploy.start(process, ready=False, prefix=prefix, **self._variables, **variables)
+        started.ahead = self._ahead
         self._processes.append(started)
         return started
 
@@ -60,6 +61,7 @@ class MovedTime:
         self._ahead = to - time.time()
         self._write()
         for process in self._processes:
+            process.ahead = self._ahead
             with suppress(OSError):
                 if process.alive:
                     os.kill(process.pid, signal.SIGSTOP)

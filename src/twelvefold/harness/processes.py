@@ -97,6 +97,7 @@ class Process:
         self.port = port
         self.host = host
         self.started = time.monotonic()
+        self.ahead = 0.0  # by so many seconds its time is moved
         self.lines: list[tuple[float, str]] = []
         self._handle = handle
         self._driver = driver
