@@ -184,4 +184,17 @@ SABOTAGES = [
         ),
         neighbours=("XI.1", "VIII.3"),
     ),
+    Sabotage(
+        "XI.3",
+        "a cache that fails prints a traceback",
+        (
+            Edit("src/orders/resources/cache/__init__.py", "import time\n", "import time\nimport traceback\n"),
+            Edit(
+                "src/orders/resources/cache/__init__.py",
+                "    async def _fail(self, error: Exception) -> None:\n",
+                "    async def _fail(self, error: Exception) -> None:\n        traceback.print_exception(error)\n",
+            ),
+        ),
+        neighbours=("XI.2", "VII.1"),
+    ),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from ..harness import events, log_files, tracing
@@ -271,8 +272,10 @@ def every_line_is_one_event(deploys: Deploys, observe: Observations) -> None:
         expect_events(heard)
         return process
 
-    if deploy.database:
-        deploy.proxied("postgres")
+    for kind in ("postgres", "cache"):
+        if deploy.contract.resource(kind):
+            with suppress(NotRun):  # not every machine has a cache
+                deploy.proxied(kind)
     web = hear(within.deploy.start(deploy.web.process))
     expect_access_log(deploy, web)
     if has_worker(deploy):
@@ -285,19 +288,22 @@ def every_line_is_one_event(deploys: Deploys, observe: Observations) -> None:
             hear(process)
     passed = week.let_pass()
     if deploy.database and deploy.contract.thing:
-        without_table_and_database(deploy, web, heard)
+        without_table_and_resources(deploy, web, heard)
     for process in heard[::-1]:
         process.stop()
     expect_events(heard)
     names = ", ".join(process.type for process in heard)
     observe.note(f"{names}: work, mistakes, outages, crashes, SIGTERM, {passed}")
 
-    for what, process in (*refusals(deploy), *failed_imports(within, imported)):
+    with ThreadPoolExecutor() as pool:
+        looks = [pool.submit(list, one) for one in (refusals(deploy), failed_imports(within, imported), ends(deploy))]
+    refused, crashed, ended = (look.result() for look in looks)
+    for what, process in (*refused, *crashed):
         expect(process.lines, f"{what} to say so", "nothing")
         expect_events([process])
         heard.append(process)
         observe.note(f"{what.rstrip(',')}: {len(process.lines)} event(s)")
-    heard += [process for _, process in ends(deploy) if not is_usage(process)]
+    heard += [process for _, process in ended if not is_usage(process)]
     if "release" in deploy.contract.processes and deploy.database and deploy.contract.thing:
         heard.append(release_that_fails(deploys.new(released=False)))
     expect_events(heard)
@@ -322,18 +328,21 @@ def expect_access_log(deploy: Deploy, web: Process) -> None:
     expect(seen >= asked // 2, f"an access log, so at least {asked // 2} lines after {asked} requests", seen)
 
 
-def without_table_and_database(deploy: Deploy, web: Process, everybody: list[Process]) -> None:
-    """Has requests fail since the table is not there, and since nobody answers."""
+def without_table_and_resources(deploy: Deploy, web: Process, everybody: list[Process]) -> None:
+    """Has requests fail since the table is not there, and since neither the cache nor the database answers."""
     before = len(web.lines)
     if deploy.thing.table:
         answers = [exchange.response for exchange in failing(deploy, web)]
         if any(answer is None or answer.status >= 500 for answer in answers):
             eventually(lambda: tells_of_it(web, before), "web to tell of the request that it could not answer", 5)
-    proxy = deploy.proxied("postgres")
-    proxy.cut()
-    crying(deploy, web, once=True)
-    expect_events(everybody)
-    proxy.restore()
+    kept = deploy.create(web)
+    for kind in ("cache", "postgres"):
+        if proxy := deploy.proxies.get(kind):
+            proxy.cut()
+            crying(deploy, web, once=True)
+            ask(web, *deploy.thing.read.replace("{id}", kept.id).split(" ", 1))
+            expect_events(everybody)
+            proxy.restore()
 
 
 def is_usage(process: Process) -> bool:
