@@ -10,7 +10,7 @@ from contextlib import suppress
 from ..harness import events, log_files, tracing
 from ..harness.claim import NotRun, Observations, Violation, claim, expect
 from ..harness.config import files_since
-from ..harness.deploy import Deploy, Deploys, Made, unique_marker
+from ..harness.deploy import RELEASE_SECONDS, Deploy, Deploys, Made, unique_email, unique_marker
 from ..harness.processes import Process, eventually
 from ..harness.traffic import ask, crying, failing, faulty, ordinary
 from ..harness.trouble import (
@@ -58,7 +58,9 @@ def logs_go_to_stdout_alone(deploy: Deploy, observe: Observations) -> None:
     web = next((process for process in running if deploy.contract.web and process.type == deploy.web.process), None)
     requests = load(deploy, web) if web else 0
     passed = week.let_pass()
-    ended = [deploy.run(command, prefix=traced()).process for command in ended_by_themselves(deploy)]
+    ended = [deploy.launch(command, prefix=traced()) for command in ended_by_themselves(deploy)]
+    for process in ended:
+        process.wait(RELEASE_SECONDS)
     for process in running:  # what was kept in memory is written at the end
         process.stop()
     seen = []
@@ -109,10 +111,11 @@ def written(name: str, trace: tracing.Trace) -> list[str]:
 
 
 def ended_by_themselves(deploy: Deploy) -> list[str]:
-    """The release, a one-off and one that fails, as far as there are such."""
+    """The release, the one-offs and what shows the configuration, as far as there are such."""
     admin = deploy.contract.admin
-    release = ["release"] if "release" in deploy.contract.processes else []
-    return release + [command for command in (admin.succeeds, admin.fails) if command] if admin else release
+    commands = ["release" if "release" in deploy.contract.processes else None, deploy.contract.config.show]
+    commands += [admin.succeeds, admin.fails, admin.purge] if admin else []
+    return [command.replace("{email}", unique_email()) for command in commands if command]
 
 
 @claim(
