@@ -12,6 +12,8 @@ METHOD = '    method = scope["method"] if scope["method"] in METHODS else "other
 EXPOSITION = "    return generate_latest(REGISTRY)\n"
 MEASURE = "    telemetry.QUEUE_JOBS.clear()\n"
 COUNTED = "    requests.inc()\n"
+ENDED = "            telemetry.IN_FLIGHT.dec()\n"
+RECORDED = "            _record(scope, status, sent, perf_counter() - started)\n"
 ORIGIN = "    return tracing.carrier() | ("
 BATCH = "    provider.add_span_processor(BatchSpanProcessor(exporter))\n"
 ENDPOINT = """    if settings.otel_exporter_otlp_endpoint is None:
@@ -66,6 +68,18 @@ SABOTAGES = [
             ),
         ),
         ("XIV.3", "IX.2"),
+    ),
+    Sabotage(
+        "XIV.1",
+        "a request that fails does not count",
+        (Edit(MIDDLEWARE, RECORDED, "            if status < 500:\n    " + RECORDED),),
+        ("XIV.2", "XIV.3", "IX.2"),
+    ),
+    Sabotage(
+        "XIV.1",
+        "a request that is refused stays in flight",
+        (Edit(MIDDLEWARE, ENDED, "            if status < 400:\n    " + ENDED),),
+        ("XIV.2", "XIV.3", "IX.2"),
     ),
     Sabotage(
         "XIV.2",

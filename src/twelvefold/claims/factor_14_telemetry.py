@@ -5,18 +5,19 @@ from __future__ import annotations
 import signal
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from uuid import uuid4
 
-from ..harness import cardinality, collector, http, metrics
+from ..harness import cardinality, collector, http, metrics, traffic
 from ..harness.claim import NotRun, Observations, Violation, claim, expect, need
 from ..harness.collector import Collector, Span
 from ..harness.contract import Telemetry
-from ..harness.deploy import Deploy, Deploys, Made
+from ..harness.deploy import Deploy, Deploys, Made, unique_email, unique_marker
 from ..harness.metrics import Metrics
 from ..harness.processes import Process, eventually
 
@@ -38,10 +39,13 @@ class Kind:
     """Requests that are to be counted alike."""
 
     method: str
-    status: int
+    status: int | None
+    """What has to be answered; None where that is for the service to choose."""
     times: int
     ask: Callable[[int], http.Response]
     """Asks for the nth time."""
+    during: Callable[[], AbstractContextManager[None]] = nullcontext
+    """What is so while they are asked."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +74,13 @@ def metrics_tell_what_happened(deploy: Deploy, observe: Observations) -> None:
     queue = _Queue(deploy, path) if deploy.contract.jobs and deploy.contract.jobs.gauge else None
     if queue:
         queue.expect_agreement(web)
-    moved = [_count(web, path, deploy.web.requests_metric, kind) for kind in _kinds(deploy, web)]
+    metrics.scrape(web, path)  # which is under way itself while it is answered, and from then on has its series
+    idle = metrics.under_way(metrics.scrape(web, path))
+    kinds = _kinds(deploy, web)
+    moved = [_count(web, path, deploy.web.requests_metric, kind) for kind in kinds]
     observe.measure("counter moved by", sum(sum(one.values()) for one in moved), "==", 50)
-    _told_apart(moved)
+    _told_apart([one for kind, one in zip(kinds, moved, strict=True) if kind.status])
+    _nothing_is_under_way(web, path, idle)
     if queue:
         _gauge_is_true(deploy, web, queue, observe)
     elif deploy.contract.jobs:
@@ -87,12 +95,20 @@ def _kinds(deploy: Deploy, web: Process) -> list[Kind]:
         alive = need(deploy.web.live or deploy.web.ready, "[thing], and no [web] live")
         return [nowhere, Kind("GET", 200, 40, lambda _: web.get(alive))]
     made = deploy.create(web)
-    create = Kind("POST", thing.status, 10, lambda _: deploy.create(web).response)
-    read = Kind("GET", 200, 15, lambda _: deploy.read(web, made))
-    if thing.list is None:
-        return [create, nowhere, Kind("GET", 200, 30, read.ask)]
-    method, _, path = thing.list.partition(" ")
-    return [create, read, Kind(method, 200, 15, lambda _: web.ask(method, path)), nowhere]
+    method, _, path = thing.create.partition(" ")
+    kinds = [
+        Kind(method, thing.status, 10, lambda _: deploy.create(web).response),
+        nowhere,
+        Kind(method, None, 5, lambda _: web.ask(method, path, body=b"{", headers={"Content-Type": "application/json"})),
+    ]
+    if thing.table and deploy.database:
+        attempt = partial(deploy.attempt, web)
+        fails = Kind(method, None, 5, lambda _: attempt(unique_marker(), unique_email()), lambda: traffic.away(deploy))
+        kinds.append(fails)
+    if thing.list:
+        how, _, where = thing.list.partition(" ")
+        kinds.append(Kind(how, 200, 7, lambda _: web.ask(how, where)))
+    return [*kinds, Kind("GET", 200, 50 - sum(kind.times for kind in kinds), lambda _: deploy.read(web, made))]
 
 
 def _count(web: Process, path: str, name: str, kind: Kind) -> Metrics:
@@ -100,10 +116,11 @@ def _count(web: Process, path: str, name: str, kind: Kind) -> Metrics:
     first, before = metrics.scrape(web, path), metrics.scrape(web, path)
     expect(any(series.name == name for series in before), f"a counter called {name} at {path}")
     own = metrics.moved(first, before, name)  # what asking for the metrics counts by itself
-    with ThreadPoolExecutor(AT_ONCE) as clients:
-        answers = list(clients.map(kind.ask, range(kind.times)))
-    wrong = next((answer for answer in answers if answer.status != kind.status), None)
-    expect(wrong is None, f"{kind.status} from each of {kind.times} requests", wrong and wrong.status)
+    with kind.during(), ThreadPoolExecutor(AT_ONCE) as clients:
+        answered = {answer.status for answer in clients.map(kind.ask, range(kind.times))}
+    wrong = answered - {kind.status} if kind.status else set()
+    expect(not wrong, f"{kind.status} from each of {kind.times} requests", wrong)
+    statuses = {str(status) for status in answered} | {f"{status // 100}XX" for status in answered}
 
     moved: Metrics = {}
     for scrapes in count(1):
@@ -115,9 +132,9 @@ def _count(web: Process, path: str, name: str, kind: Kind) -> Metrics:
             break
         time.sleep(SETTLED_SECONDS / SCRAPES)
     told = ", ".join(f"{series} {change:+g}" for series, change in moved.items())
-    after = f"after {kind.times} requests with {kind.method} and {kind.status}"
+    after = f"after {kind.times} requests with {kind.method} and {' or '.join(map(str, sorted(answered)))}"
     expect(sum(moved.values()) == kind.times, f"{name} + {kind.times} {after}", told or "no change")
-    for names, right in ((METHOD, {kind.method}), (STATUS, {str(kind.status), f"{kind.status // 100}XX"})):
+    for names, right in ((METHOD, {kind.method}), (STATUS, statuses)):
         labels = {(series.label(*names) or "").upper() for series in moved} - {""}
         expect(labels <= right, f"{' or '.join(sorted(right))} on what was counted {after}", told)
     return moved
@@ -130,6 +147,20 @@ def _told_apart(moved: list[Metrics]) -> None:
         routed = {series for series in one if series.label(*ROUTE) is not None}
         expect(not routed & seen, "the routes in different series", ", ".join(map(str, routed & seen)))
         seen |= routed
+
+
+def _nothing_is_under_way(web: Process, path: str, idle: Mapping[str, float]) -> None:
+    """Waits until the gauges of what is under way tell what they told before anybody asked for anything."""
+    told: Mapping[str, float] = {}
+    deadline = time.monotonic() + SETTLED_SECONDS
+    while time.monotonic() < deadline:
+        told = metrics.under_way(metrics.scrape(web, path))
+        wrong = [name for name in told if told[name] != idle.get(name, 0)]
+        if not wrong:
+            return
+        time.sleep(SETTLED_SECONDS / SCRAPES)
+    shown = ", ".join(f"{name} {told[name]:g}, {idle.get(name, 0):g} before" for name in wrong)
+    raise Violation(f"expected nothing under way once every request was answered, saw {shown}")
 
 
 class _Queue:

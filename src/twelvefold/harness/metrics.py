@@ -13,6 +13,9 @@ from .processes import Process
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 LABEL = rf'\s*({NAME})\s*=\s*"((?:[^"\\\n]|\\.)*)"\s*'
 SAMPLE = re.compile(rf"({NAME})(?:\{{((?:{LABEL})?(?:,{LABEL})*,?\s*)\}})?\s+(\S+)(?:\s+\S+)?(?:\s+#.*)?")
+# The gauges that go up when something begins and down when it ends, and what is called alike.
+UNDER_WAY = re.compile(r"in_?flight|in_?progress|active_requests", re.I)
+NOT_UNDER_WAY = re.compile(r"_(total|bucket|count|sum|created|seconds)$|max|limit|peak", re.I)
 ESCAPED = re.compile(r"\\(.)")
 
 Labels = frozenset[tuple[str, str]]
@@ -97,3 +100,12 @@ def moved(before: Metrics, after: Metrics, name: str) -> Metrics:
     changes = {series: value - before.get(series, 0) for series, value in after.items() if series.name == name}
     gone = {series: -value for series, value in before.items() if series.name == name and series not in after}
     return {series: change for series, change in (changes | gone).items() if change}
+
+
+def under_way(metrics: Metrics) -> dict[str, float]:
+    """How much has begun and not ended, by the names of the gauges that tell."""
+    found: dict[str, float] = {}
+    for series, value in metrics.items():
+        if UNDER_WAY.search(series.name) and not NOT_UNDER_WAY.search(series.name):
+            found[series.name] = found.get(series.name, 0) + value
+    return found
