@@ -11,6 +11,12 @@ CREATED = """    async with database.connection() as connection:
 NO_SUCH_NOTE = """    if note is None:
         raise HTTPException(404, "There is no such note.")
     await cache.set("""
+CACHED = """    with suppress(ValidationError):  # nothing is there, or what another release has put there
+        return Note.model_validate_json(await cache.get(cache_key(note_id)) or b"")
+"""
+KEPT = """    await cache.set(cache_key(note_id), note.model_dump_json().encode(), cache.ttl)
+    return note
+"""
 FIRST_ROUTE = '@router.get("/{note_id}")\n'
 FEATURES = '    for module in parts.of_features("routes"):\n'
 OPERATIONS = '    answers: Answers = {"/livez": livez, "/readyz": readyz, "/metrics": metrics}\n'
@@ -105,6 +111,32 @@ SABOTAGES = [
                 NO_SUCH_NOTE.partition("    await")[0]
                 + "    more = note.model_dump_json()[:-1] + ', \"revision\": 1}'\n"
                 '    return Response(more, media_type="application/json")  # type: ignore[return-value]\n',
+            ),
+        ),
+        ("XIII.1", "XIII.3", "IX.2"),
+    ),
+    Sabotage(
+        "XIII.2",
+        "what the cache holds is answered without its media type",
+        (Edit(ROUTES, CACHED, "    if kept := await cache.get(cache_key(note_id)):\n        return Response(kept)\n"),),
+        ("XIII.1", "XIII.3", "IX.2"),
+    ),
+    Sabotage(
+        "XIII.2",
+        "an answer holds one field more once the job is done",
+        (
+            Edit(
+                ROUTES,
+                KEPT,
+                KEPT.replace("    return note\n", "    if note.words is not None:\n")
+                + '        more = note.model_dump(mode="json") | {"minutes": note.words / 200}\n'
+                "        return JSONResponse(more)  # type: ignore[return-value]\n"
+                "    return note\n",
+            ),
+            Edit(
+                ROUTES,
+                "from pydantic import ValidationError\n",
+                "from fastapi.responses import JSONResponse\nfrom pydantic import ValidationError\n",
             ),
         ),
         ("XIII.1", "XIII.3", "IX.2"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 from ..harness import api, fuzz, routes
 from ..harness.api import Api
-from ..harness.claim import NotRun, Observations, Violation, claim, expect, need
+from ..harness.claim import NotApplicable, NotRun, Observations, Violation, claim, expect, need
 from ..harness.deploy import Deploy, filled, unique_email, unique_marker
-from ..harness.processes import Process
+from ..harness.processes import Process, eventually
 
 SHOWN = 8  # how many differences or faults a reason names
 # Ways to ask which must not matter.
@@ -64,17 +65,23 @@ def _same(committed: Api, served: Api, file: str, which: str) -> None:
     seconds=12,
 )
 def no_request_breaks_it(deploy: Deploy, observe: Observations) -> None:
+    with suppress(NotApplicable, NotRun):  # without a server for it, the service is asked without a cache
+        deploy.with_cache()
+    worker = _worker(deploy)
     web = deploy.start("web")
     document = _contract(deploy, web)
-    bodies, ids = _known(deploy, web, document)
+    (bodies, ids), later = (_known(deploy, web, document) for _ in range(2))
+    _have_their_jobs_done(deploy, worker, {*ids.values(), *later[1].values()})
     odd = fuzz.odd(document, int(web.port or 0), bodies, ids)
     _no_faults(odd)
     observe.measure("faults in odd requests", len(odd.faults), "==", 0)
-    bodies, ids = _known(deploy, web, document)
+    bodies, ids = later  # what was asked before may have deleted the first
     generated = fuzz.generated(document, int(web.port or 0), deploy.folder / "fuzz", bodies, ids)
     _no_faults(generated)
     observe.measure("faults in generated requests", len(generated.faults), "==", 0)
     observe.note(f"{odd.asked} odd and {generated.asked} generated requests (schemathesis, seed {fuzz.SEED})")
+    if deploy.cache:
+        observe.note(f"{deploy.cache.hits()} times the cache had what was asked for")
     expect(web.alive, "web to keep running", web.tail())
     observe.expect(deploy.web.ready is None or web.status(deploy.web.ready) == 200, "a ready process afterwards")
 
@@ -100,6 +107,22 @@ def _known(deploy: Deploy, web: Process, document: Api) -> tuple[dict[str, objec
         if operation := document.operation(route):
             ids[str(operation)] = ids[operation.path] = deploy.create(web).id
     return bodies, ids
+
+
+def _worker(deploy: Deploy) -> Process | None:
+    """A worker, where jobs change what is answered; it is not waited for."""
+    jobs = deploy.contract.jobs
+    if jobs is None or deploy.contract.thing is None or jobs.process not in deploy.contract.processes:
+        return None
+    return deploy.start(jobs.process, ready=False) if deploy.database and jobs.process != deploy.web.process else None
+
+
+def _have_their_jobs_done(deploy: Deploy, worker: Process | None, ids: set[str]) -> None:
+    """Waits for the jobs of these things, if they are done at all; then there is no worker any more."""
+    if worker:
+        with suppress(Violation):
+            eventually(lambda: not worker.alive or all(map(deploy.done, ids)), "their jobs to be done")
+        worker.kill()
 
 
 def _no_faults(fuzzed: fuzz.Fuzzed) -> None:
