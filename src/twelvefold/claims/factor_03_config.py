@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..harness import groups, http, leaks, reads, sockets
+from ..harness import collector, contents, groups, http, leaks, reads, sockets
 from ..harness.claim import NotApplicable, NotRun, Observations, Violation, claim, expect, need
+from ..harness.collector import Collector
 from ..harness.config import Trial, canary, declared, files_since, named, secrets_of, trials, with_password
 from ..harness.deploy import Deploy, Deploys, unique_email, unique_marker
 from ..harness.own_code import modules, roots
@@ -229,7 +230,7 @@ def is_event(line: str) -> bool:
 @claim(
     "III.3",
     "It could be published now: no secret is seen anywhere",
-    threshold="0 secrets in history, logs, answers, metrics, command lines, help and files",
+    threshold="0 secrets in history, logs, answers, metrics, traces, command lines, help, rows and files",
     seconds=14,
 )
 def no_secret_is_seen_anywhere(workspace: Workspace, deploys: Deploys, observe: Observations) -> None:
@@ -264,8 +265,11 @@ def no_secret_is_seen_anywhere(workspace: Workspace, deploys: Deploys, observe: 
         if process.alive:
             process.stop()
         look(process.output, f"the log of {process.type}")
+    if planted.collector:
+        look("\n".join(planted.collector.bodies), "what it sends to a collector of traces")
     for file in files_since(places_of(deploy), began):
         seen += [f"{name} in the file {file}" for name in canaries.in_file(file)]
+    seen += in_rows(deploy, planted)
     observe.expect(not seen, f"no trace of {', '.join(sorted(planted.secrets))}", "; ".join(dict.fromkeys(seen)))
     observe.note(f"looked at {len(deploy.processes)} programs, their answers, logs, command lines and files")
 
@@ -278,6 +282,8 @@ class Planted:
     """By the name of their variable."""
     role: Role | None = None
     """The database user whose password is one of them."""
+    collector: Collector | None = None
+    """Where traces go, if there are any."""
 
 
 def plant(deploy: Deploy) -> Planted:
@@ -298,7 +304,19 @@ def plant(deploy: Deploy) -> Planted:
             deploy.variables[postgres.url] = with_password(deploy.variables[postgres.url], secret, planted.role.name)
     if deploy.contract.config.example and "LOG_LEVEL" in declared(deploy.workspace):
         deploy.variables["LOG_LEVEL"] = "debug"
+    if telemetry := deploy.contract.telemetry:
+        planted.collector = deploy.stack.enter_context(collector.listening())
+        deploy.variables |= {**telemetry.given, telemetry.endpoint: planted.collector.url}
     return planted
+
+
+def in_rows(deploy: Deploy, planted: Planted) -> list[str]:
+    """Where the database keeps a secret, such as in what became of a job, in words."""
+    return [
+        f"{name} in a row of {table}"
+        for name, secret in planted.secrets.items()
+        for table in (contents.rows_with(deploy.database, [secret]) if deploy.database else ())
+    ]
 
 
 def at_database(deploy: Deploy, other: Deploy) -> dict[str, str]:

@@ -44,6 +44,8 @@ class Collector:
 
     port: int
     spans: list[Span] = field(default_factory=list)
+    bodies: list[str] = field(default_factory=list)
+    """Whatever was sent, with one character for each byte."""
     connections: int = 0
     trouble: list[str] = field(default_factory=list)
     """What arrived and was no OTLP."""
@@ -95,10 +97,11 @@ def listening(port: int = 0) -> Iterator[Collector]:
 
 def _take(collector: Collector, path: str, headers: Mapping[str, str], body: bytes) -> None:
     given = {name.lower(): value for name, value in headers.items()}
-    if not path.endswith(TRACES):
-        return
     if given.get("content-encoding") == "gzip":
         body = gzip.decompress(body)
+    collector.bodies.append(body.decode("latin-1"))
+    if not path.endswith(TRACES):
+        return
     if given.get("content-type", "").startswith("application/json"):
         collector.spans.extend(_of_json(json.loads(body)))
     else:
