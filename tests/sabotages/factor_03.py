@@ -8,6 +8,7 @@ MAIN = "src/orders/__main__.py"
 ROUTES = "src/orders/notes/routes.py"
 LEVEL = "    logs.configure(process, style=loaded.log_format, level=loaded.log_level)\n"
 DATABASE = '    database_url: PostgresUrl = Field(description="The database'
+VALIDATOR = '    @field_validator("log_level", "log_format", mode="before")\n'
 POOL = "    database_pool_size: Annotated[int"
 POOL_LISTED = "# The most connections that one process holds to the database.\n"
 
@@ -126,6 +127,36 @@ SABOTAGES = [
         "III.2",
         "ends with 0, so that nobody is alarmed",
         (Edit(MAIN, "        return CONFIGURATION_ERROR\n", "        return 0\n"),),
+        neighbours=("III.5", "VII.1"),
+    ),
+    Sabotage(
+        "III.2",
+        "an address of the cache that cannot be used is taken for none",
+        (
+            Edit(
+                SETTINGS,
+                VALIDATOR,
+                '    @field_validator("cache_url", mode="before")\n    @classmethod\n'
+                "    def _optional(cls, value: object) -> object:\n        try:\n"
+                "            return _cache_url(SecretStr(value)) if isinstance(value, str) else value\n"
+                f"        except ValueError:\n            return None\n\n{VALIDATOR}",
+            ),
+        ),
+        neighbours=("III.5", "IV.4"),
+    ),
+    Sabotage(
+        "III.2",
+        "instead of a number that is none the default is taken",
+        (
+            Edit(
+                SETTINGS,
+                VALIDATOR,
+                '    @field_validator("worker_concurrency", "database_pool_size", "cache_ttl_seconds", mode="before")\n'
+                "    @classmethod\n    def _lenient(cls, value: object, info: ValidationInfo) -> object:\n"
+                "        usable = not isinstance(value, str) or value.isdigit()\n"
+                f"        return value if usable else cls.model_fields[str(info.field_name)].default\n\n{VALIDATOR}",
+            ),
+        ),
         neighbours=("III.5", "VII.1"),
     ),
     Sabotage(

@@ -59,9 +59,7 @@ def every_variable_is_declared(workspace: Workspace, deploys: Deploys, observe: 
     # As it happens, also where the code does not tell.
     deploy = deploys.new()
     output = deploy.folder / "reads.jsonl"
-    watched = probed(
-        deploy, "twelvefold_reads", output=str(output), roots=[f"{deploy.folder}/process-", *roots(workspace)]
-    )
+    watched = watching(deploy, output)
     usual = portrait_of_long_running(watched, {})
     for command in one_offs(watched):
         watched.run(command)
@@ -77,6 +75,12 @@ def every_variable_is_declared(workspace: Workspace, deploys: Deploys, observe: 
     odd = {name: "1" for name in sorted(mentioned - known(workspace)) if not is_for_others(name)}
     expect_unchanged(deploys, portrait_of_web, odd, "undeclared names of the code", usual.of(deploy.web.process))
     observe.note(f"{len(odd)} undeclared names, set, change nothing")
+
+
+def watching(deploy: Deploy, output: Path) -> Deploy:
+    """The same deploy, whose programs write down where they read the environment; raises NotRun where none can."""
+    own = [f"{deploy.folder}/process-", *roots(deploy.workspace)]
+    return probed(deploy, "twelvefold_reads", output=str(output), roots=own)
 
 
 def known(workspace: Workspace) -> set[str]:
@@ -157,7 +161,9 @@ def a_bad_configuration_ends_at_once(deploy: Deploy, observe: Observations) -> N
         raise NotRun("factors.toml has no [config] required, and no malformed")
     took = []
     for process in contract.processes:
-        took += [ends_at_once(deploy, process, process, trial) for trial in trials(deploy, process)]
+        watched, asked_for = asking(deploy, process)
+        for number, trial in enumerate(trials(deploy, process, asked_for)):
+            took.append(ends_at_once(deploy if number else watched, process, process, trial))
     if contract.admin and contract.admin.succeeds and contract.config.required:
         trial = next(trials(deploy, ""))
         took.append(ends_at_once(deploy, contract.admin.succeeds, "a one-off", trial))
@@ -165,6 +171,17 @@ def a_bad_configuration_ends_at_once(deploy: Deploy, observe: Observations) -> N
     observe.note(
         f"{len(took)} bad configurations of {len(contract.processes)} process types, all named, no port opened"
     )
+
+
+def asking(deploy: Deploy, process: str) -> tuple[Deploy, Callable[[], set[str]]]:
+    """A deploy in which it is seen for which variables the service's own code asks, and which these were."""
+    workspace, output = deploy.workspace, deploy.folder / f"reads-of-{process}.jsonl"
+    try:
+        watched = watching(deploy, output)
+        mentioned = {name for module in modules(workspace) for name in reads.names_in(module)}
+    except NotRun:
+        return deploy, set
+    return watched, lambda: {read.name for read in reads.happened(workspace, output, mentioned).own}
 
 
 def ends_at_once(deploy: Deploy, command: str, who: str, trial: Trial) -> float:

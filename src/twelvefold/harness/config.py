@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import string
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +17,9 @@ from .workspace import Workspace
 
 LETTERS = string.ascii_letters + string.digits
 LINE = re.compile(r"\s*#?\s*(?:export\s+)?([A-Z][A-Z0-9_]*)\s*=")
+# A default that is a number; 0 and 1 may be those of a switch.
+NUMBER = re.compile(r"\s*#?\s*(?:export\s+)?([A-Z][A-Z0-9_]*)\s*=\s*([\"']?)(?![01]\2\s*$)\d+(?:\.\d+)?\2\s*$")
+NO_URL, NO_NUMBER = "no address", "many"
 NO_PASSWORD = "memcached", "memory"  # schemes of caches that know none
 
 
@@ -78,8 +81,11 @@ class Trial:
     """What stands in some of them, and in no message."""
 
 
-def trials(deploy: Deploy, process: str) -> Iterator[Trial]:
-    """Every way in which the variables of a process type are tried; those of web alone are tried with web alone."""
+def trials(deploy: Deploy, process: str, asked_for: Callable[[], Iterable[str]] = tuple) -> Iterator[Trial]:
+    """Every way in which the variables of a process type are tried; those of web alone are tried with web alone.
+
+    `asked_for` tells which variables the process type has asked for in the first trial.
+    """
     config, web = deploy.contract.config, deploy.contract.web
     required = frozenset(config.required)
     is_web = web is not None and process == web.process
@@ -97,8 +103,10 @@ def trials(deploy: Deploy, process: str) -> Iterator[Trial]:
         hidden = canary()
         wrong[name] = _malformed(deploy, name, hidden, forgotten_host=not is_web)
         told.append(hidden)
-    if wrong or optional:
-        yield Trial("malformed variables", {**wrong, **optional}, frozenset({*wrong, *optional}), tuple(told))
+    own = set(asked_for()) - set(config.malformed) - (_of_web(web) if web and not is_web else set())
+    wrong |= {name: value for name, value in impossible(deploy.workspace).items() if name in own} | optional
+    if wrong:
+        yield Trial("malformed variables", dict(wrong), frozenset(wrong), tuple(told))
     if is_web and optional:
         values = {name: value for name, (value, _) in secret.items() if name not in optional}
         hidden_ones = tuple(hidden for _, hidden in secret.values())
@@ -107,6 +115,19 @@ def trials(deploy: Deploy, process: str) -> Iterator[Trial]:
         name, missing = sorted(required)[0], str(deploy.folder / "no-such-file")
         given = {name: None, f"{name}{config.file_suffix}": missing}
         yield Trial("a file that is not there", given, frozenset({name}))
+
+
+def impossible(workspace: Workspace) -> dict[str, str]:
+    """A value that cannot be right for each variable whose kind shows: an address, or a number by its default."""
+    contract = workspace.contract
+    telemetry, web = contract.telemetry, contract.web
+    addresses = [resource.url for resource in contract.resources.values()]
+    addresses += [telemetry.endpoint] if telemetry else []
+    addresses += [web.public_url] if web and web.public_url else []
+    file = workspace.source / (contract.config.example or "")
+    lines = file.read_text("utf-8").splitlines() if file.is_file() else []
+    numbers = [match[1] for line in lines if (match := NUMBER.match(line))]
+    return dict.fromkeys(numbers, NO_NUMBER) | dict.fromkeys(addresses, NO_URL)
 
 
 def _of_web(web: Web) -> set[str | None]:
