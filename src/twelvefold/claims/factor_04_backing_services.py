@@ -159,6 +159,7 @@ def a_lost_cache_is_slower_never_wrong(deploy: Deploy, observe: Observations) ->
     for _ in range(3):
         ledger.create(web)
     ledger.learn_to_list(web)
+    ledger.learn_length(web)
     ledger.check(web)
     ledger.check(web, "from the cache")
     if not cache.hits():

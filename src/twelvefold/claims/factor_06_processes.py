@@ -31,6 +31,7 @@ def replicas_share_nothing(deploy: Deploy, observe: Observations) -> None:
         made = ledger.create(writer)
         if pair == 1:  # there are two, for two pages
             ledger.learn_to_list(writer)
+            ledger.learn_length(writer)
         if pair == PAIRS // 2:
             writer.signal(signal.SIGKILL)  # as soon as it has confirmed
             replicas.remove(writer)
@@ -74,6 +75,7 @@ def nothing_is_kept_in_local_files(deploy: Deploy, observe: Observations) -> Non
     first = ledger.create(web)
     for _ in range(2):
         ledger.create(web)
+    ledger.learn_length(web)
     ledger.check(web)
     ledger.learn_to_list(web)
     if jobs:
@@ -92,7 +94,7 @@ def nothing_is_kept_in_local_files(deploy: Deploy, observe: Observations) -> Non
     if jobs and apart:
         eventually(lambda: deploy.done(waiting), f"the job that waited to be done {lost}", END_SECONDS)
     observe.note(f"{len(ledger.there)} things and the waiting job survive the loss of every local file")
-    made = ledger.create(web, "on a read-only file system")
+    made = ledger.create(web, "on a read-only file system", ledger.length)
     if jobs:
         eventually(lambda: deploy.done(made), "a job to be done on a read-only file system", END_SECONDS)
     if deploy.thing.delete:

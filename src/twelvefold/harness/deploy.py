@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import tempfile
@@ -24,6 +25,7 @@ from .proxy import Proxy
 from .workspace import Workspace
 
 RELEASE_SECONDS = 60.0
+MARKER_LENGTH = len("marker-") + 32
 STARTED_SECONDS = 1.0  # how long a process without a readiness address must have run to count as started
 
 
@@ -35,6 +37,11 @@ class Made:
     marker: str
     email: str
     response: http.Response
+
+    @property
+    def head(self) -> str:
+        """How its marker begins: a list may cut a long one short."""
+        return self.marker[:MARKER_LENGTH]
 
 
 @dataclass(frozen=True)
@@ -202,9 +209,9 @@ class Deploy:
 
     # What clients do
 
-    def create(self, web: Process, **options: Any) -> Made:
+    def create(self, web: Process, marker: str = "", **options: Any) -> Made:
         """Creates a thing over HTTP; raises Violation unless the answer is what it should be."""
-        marker, email = unique_marker(), unique_email()
+        marker, email = marker or unique_marker(), unique_email()
         try:
             response = self.attempt(web, marker, email, **options)
         except http.NO_ANSWER as error:
@@ -375,9 +382,9 @@ def filled(value: Any, **words: str) -> Any:
     return value
 
 
-def unique_marker() -> str:
-    """A text that stands nowhere else."""
-    return f"marker-{uuid4().hex}"
+def unique_marker(length: int = MARKER_LENGTH) -> str:
+    """A text that stands nowhere else, and that cannot be made shorter."""
+    return f"marker-{os.urandom(length // 2).hex()}"[:length]
 
 
 def unique_email() -> str:

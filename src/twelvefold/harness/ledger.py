@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from . import http, pages
+from . import api, http, pages
 from .claim import HarnessError, Violation, expect
 from .deploy import Deploy, Made, unique_marker
 from .pages import Pages
 from .processes import Process
 
 LISTED_AT_MOST = 10  # so few are on the first page of any list, which may be all that can be asked for
+LONGEST = 10_000
+SHOWN = 60
 PATIENCE_SECONDS = 10.0
 MOMENT_SECONDS = 0.5
 PAUSE_SECONDS = 0.1
@@ -31,20 +34,32 @@ class Ledger:
     """Whether the list shows what was just created: it may be in another order."""
     pages: Pages | None = None
     """How the list goes on after its first page, if that is known."""
+    length: int = 0
+    """How long a text may be, if that was tried."""
 
-    def create(self, web: Process, when: str = "") -> Made:
-        """Creates a thing, which must be in the database as soon as it is confirmed."""
+    def create(self, web: Process, when: str = "", length: int = 0) -> Made:
+        """Creates a thing, which must be in the database as soon as it is confirmed; a long one in whichever form."""
         began = time.monotonic()
         try:
-            made = self.deploy.create(web, timeout=PATIENCE_SECONDS)
+            made = self.deploy.create(web, unique_marker(length) if length else "", timeout=PATIENCE_SECONDS)
         except http.NO_ANSWER as error:
             raise Violation(f"expected an answer to {_at(self.deploy.thing.create, when)}, saw {error!r}") from None
         except Violation as error:
             raise Violation(_at(str(error), when)) from None
         self.slowest = max(self.slowest, time.monotonic() - began)
         self.there.append(made)
-        self.is_kept(made, when)
+        if not length:
+            self.is_kept(made, when)
         return made
+
+    def learn_length(self, web: Process) -> None:
+        """Creates one thing with as long a text as there may be: it counts, and its length, if it can be read whole."""
+        text = unique_marker(usual_length(self.deploy, web))
+        with suppress(Violation, *http.NO_ANSWER):  # not every service takes so much
+            made = self.deploy.create(web, text, timeout=PATIENCE_SECONDS)
+            if self.deploy.marker_of(web, made, timeout=PATIENCE_SECONDS) == text:
+                self.length = len(text)
+                self.there.append(made)
 
     def is_kept(self, made: Made, when: str = "") -> None:
         """The database has a thing, with what was sent."""
@@ -69,7 +84,8 @@ class Ledger:
         """Every thing reads as it was sent, and no other one is there."""
         for made in self.there:
             seen = self.marker(web, made, when)
-            expect(seen == made.marker, _at(f"{made.marker} to be read from {web.type}", when), seen or "404")
+            what = f"{_told(made.marker)} to be read from {web.type}"
+            expect(seen == made.marker, _at(what, when), "404" if seen is None else _told(seen))
         for made in self.gone:
             expect(self.marker(web, made, when) is None, _at("404 for a thing that was deleted", when), made.marker)
 
@@ -112,10 +128,10 @@ class Ledger:
     def learn_to_list(self, web: Process) -> None:
         """Finds out whether the list shows what has just been created, and where it goes on; two things are enough."""
         path = self.deploy.thing.list
-        self.lists = bool(path) and self.there[-1].marker in self.listed(web)
+        self.lists = bool(path) and self.there[-1].head in self.listed(web)
         if self.lists and str(path).startswith("GET "):
             with http.answered(f"web at {path}"):
-                self.pages = pages.learn(self.deploy, web, [made.marker for made in self.there])
+                self.pages = pages.learn(self.deploy, web, [made.head for made in self.there])
 
     @property
     def read_as(self) -> str:
@@ -127,10 +143,23 @@ class Ledger:
         if self.lists:
             text = self.listed(web, *others)
             shown = self.there if self.pages else self.there[-LISTED_AT_MOST:]
-            missing = [made.marker for made in shown if made.marker not in text]
+            missing = [made.head for made in shown if made.head not in text]
             expect(not missing, _at(f"what was created to be listed by {web.type}", when), f"nothing of {missing}")
-            left = [made.marker for made in self.gone if made.marker in text]
+            left = [made.head for made in self.gone if made.head in text]
             expect(not left, _at(f"what was deleted not to be listed by {web.type}", when), left)
+
+
+def usual_length(deploy: Deploy, web: Process) -> int:
+    """How long the longest text is with which clients come: what the OpenAPI document allows, within reason."""
+    document = api.known(deploy, web)
+    operation = document.operation(deploy.thing.create) if document else None
+    if document is None or operation is None:
+        return LONGEST
+    content = document.followed(operation.details.get("requestBody", {})).get("content", {})
+    fields = document.followed(content.get("application/json", {}).get("schema", {})).get("properties", {})
+    names = [name for name, value in deploy.thing.body.items() if value == "{marker}"]
+    lengths = [document.followed(fields.get(name, {})).get("maxLength", LONGEST) for name in names]
+    return int(min([LONGEST, *lengths]))
 
 
 def allowed_age(deploy: Deploy) -> float:
@@ -194,6 +223,10 @@ def change(deploy: Deploy, made: Made) -> Made:
         if changed != 1:
             raise HarnessError(f"[thing] change in factors.toml changed {changed} rows, not one")
     return new
+
+
+def _told(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}... ({len(text)} characters)"
 
 
 def _at(text: str, when: str) -> str:
