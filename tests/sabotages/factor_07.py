@@ -45,7 +45,8 @@ SABOTAGES = [
         "VII.1",
         "listens on the loopback interface alone",
         (Edit("src/orders/settings.py", 'host: str = Field("0.0.0.0",', 'host: str = Field("127.0.0.1",'),),
-        neighbours=("VII.2", "VII.3", "IX.2"),
+        neighbours=("VII.3", "IX.2"),
+        also=("VII.2",),  # worker and clock do so too
     ),
     Sabotage(
         "VII.1",
@@ -69,6 +70,18 @@ SABOTAGES = [
                 '        log.info("started")\n',
                 '        log.info("started")\n'
                 '        await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)\n',
+            ),
+        ),
+        neighbours=("VII.1", "VIII.1", "IX.3"),
+    ),
+    Sabotage(
+        "VII.2",
+        "the metrics of worker and clock are on the loopback interface",
+        (
+            Edit(
+                "src/orders/process.py",
+                "host, port = settings.host, settings.metrics_port",
+                'host, port = "127.0.0.1", settings.metrics_port',
             ),
         ),
         neighbours=("VII.1", "VIII.1", "IX.3"),

@@ -61,7 +61,7 @@ def web_listens_where_it_is_told(deploy: Deploy, observe: Observations) -> None:
         _wait_for_its_port(deploy, web)
         held = [one for one in _sockets_of(deploy, web) if one.port == web.port]
         expect(held, f"web itself to hold port {web.port}", _sockets_of(deploy, web))
-        expect(all(one.address in EVERY_ADDRESS for one in held), f"port {web.port} on all interfaces", held)
+        _on_all_interfaces(web, held)
         deploy.wait_until_ready(web)
         for address in addresses:
             with answered(f"web at {address}"):
@@ -112,7 +112,7 @@ def nothing_else_listens(deploy: Deploy, observe: Observations) -> None:
     metrics = deploy.contract.jobs.metrics_port if deploy.contract.jobs else None
     without: dict[str, Any] = {metrics: None} if metrics else {}
     quiet = [deploy.start(name, ready=False, **without) for name in others]
-    told = [deploy.start(name) for name in others if metrics]
+    told = [deploy.start(name, **_no_host(deploy)) for name in others if metrics]
     speaking = [web, *told] if web else told
     for process in speaking:
         _holds_its_port_alone(deploy, process)
@@ -124,6 +124,8 @@ def nothing_else_listens(deploy: Deploy, observe: Observations) -> None:
     for process in quiet:
         wait_until_begun(deploy, process)
     time.sleep(LATE_SECONDS)
+    for process in told:  # of web, VII.1 sees that
+        _on_all_interfaces(process, _sockets_of(deploy, process))
     for process in speaking:
         _holds_its_port_alone(deploy, process)
         observe.note(f"{process.type} holds its port, and no other")
@@ -212,10 +214,19 @@ def _answers(deploy: Deploy, web: Process, headers: dict[str, str], source: str)
 
 def _started_at(deploy: Deploy, port: int) -> Process:
     """A web process on a port, with no word on the address."""
-    given: dict[str, Any] = {deploy.web.port: str(port)}
-    if deploy.web.host:
-        given[deploy.web.host] = None
+    given: dict[str, Any] = {deploy.web.port: str(port), **_no_host(deploy)}
     return deploy.start(deploy.web.process, ready=False, **given)
+
+
+def _no_host(deploy: Deploy) -> dict[str, Any]:
+    """What leaves the address to a process: elsewhere, it is this machine's own."""
+    web = deploy.contract.web
+    return {web.host: None} if web and web.host else {}
+
+
+def _on_all_interfaces(process: Process, found: list[Listener]) -> None:
+    narrow = [one for one in found if one.address not in EVERY_ADDRESS]
+    expect(not narrow, f"{process.type} to listen on port {process.port} on all interfaces", narrow)
 
 
 def _wait_for_its_port(deploy: Deploy, web: Process) -> None:
