@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from ..harness import collector, contents, groups, http, leaks, reads, sockets
 from ..harness.claim import NotApplicable, NotRun, Observations, Violation, claim, expect, need
 from ..harness.collector import Collector
-from ..harness.config import Trial, canary, declared, files_since, named, secrets_of, trials, with_password
+from ..harness.config import Trial, canary, declared, files_since, much_logged, named, secrets_of, trials, with_password
 from ..harness.deploy import Deploy, Deploys, unique_email, unique_marker
 from ..harness.own_code import modules, roots
 from ..harness.portrait import Portrait, differences, noise_of
@@ -319,8 +319,7 @@ def plant(deploy: Deploy) -> Planted:
         if secret := planted.secrets.get(postgres.url):
             planted.role = deploy.stack.enter_context(role(deploy.db, secret))
             deploy.variables[postgres.url] = with_password(deploy.variables[postgres.url], secret, planted.role.name)
-    if deploy.contract.config.example and "LOG_LEVEL" in declared(deploy.workspace):
-        deploy.variables["LOG_LEVEL"] = "debug"
+    deploy.variables |= much_logged(deploy.workspace)
     if telemetry := deploy.contract.telemetry:
         planted.collector = deploy.stack.enter_context(collector.listening())
         deploy.variables |= {**telemetry.given, telemetry.endpoint: planted.collector.url}

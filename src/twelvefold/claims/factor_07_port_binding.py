@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from ..harness import http, pages
 from ..harness.beginnings import wait_until_begun
 from ..harness.claim import NotRun, Observations, claim, expect
+from ..harness.config import much_logged
 from ..harness.deploy import Deploy, filled, unique_email, unique_marker
 from ..harness.http import answered
 from ..harness.links import Answer
@@ -107,12 +108,14 @@ def _a_taken_port_ends_it(deploy: Deploy, observe: Observations) -> None:
 )
 def nothing_else_listens(deploy: Deploy, observe: Observations) -> None:
     types = deploy.contract.long_running
-    web = deploy.start(deploy.web.process) if deploy.contract.web and deploy.contract.web.process in types else None
+    given: dict[str, Any] = dict(much_logged(deploy.workspace))  # and not of the deploy, whose variables no other has
+    has_web = deploy.contract.web and deploy.contract.web.process in types
+    web = deploy.start(deploy.web.process, **given) if has_web else None
     others = [name for name in types if not web or name != web.type]
     metrics = deploy.contract.jobs.metrics_port if deploy.contract.jobs else None
-    without: dict[str, Any] = {metrics: None} if metrics else {}
+    without = {**given, metrics: None} if metrics else given
     quiet = [deploy.start(name, ready=False, **without) for name in others]
-    told = [deploy.start(name, **_no_host(deploy)) for name in others if metrics]
+    told = [deploy.start(name, **given, **_no_host(deploy)) for name in others if metrics]
     speaking = [web, *told] if web else told
     for process in speaking:
         _holds_its_port_alone(deploy, process)
@@ -134,6 +137,8 @@ def nothing_else_listens(deploy: Deploy, observe: Observations) -> None:
         found = _sockets_of(deploy, process)
         expect(not found, f"{process.type} to listen on nothing" + (f" without {metrics}" if metrics else ""), found)
         observe.note(f"{process.type} listens on nothing" + (f" without {metrics}" if metrics else ""))
+    for name, value in given.items():
+        observe.note(f"seen with {name}={value}")
     _no_stray_listens(deploy, {int(process.port or 0) for process in speaking})
 
 

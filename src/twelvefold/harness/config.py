@@ -6,6 +6,7 @@ import re
 import secrets
 import string
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -34,6 +35,13 @@ def declared(workspace: Workspace) -> set[str]:
     lines = file.read_text("utf-8").splitlines()
     names = {match[1] for line in lines if (match := LINE.match(line))} | set(config.required)
     return names | {f"{name}{config.file_suffix}" for name in names if config.file_suffix}
+
+
+def much_logged(workspace: Workspace) -> dict[str, str]:
+    """The variable with which a process logs all that it can, if it is declared: who looks for a fault sets it."""
+    with suppress(NotRun):
+        return {"LOG_LEVEL": "debug"} if "LOG_LEVEL" in declared(workspace) else {}
+    return {}
 
 
 def canary() -> str:
