@@ -72,6 +72,10 @@ READ_IF_UNKNOWN = '''async def read_note(
     if request.headers.get("If-None-Match") == response.headers["ETag"]:
         return Response(status_code=304)
 '''
+READ_FOR_A_DAY = '''async def read_note(note_id: UUID, database: Database, cache: Copies, response: Response) -> Note:
+    """Reads one note."""
+    response.headers["Cache-Control"] = "public, max-age=86400"
+'''
 LIST = """    async with database.connection() as connection:
         notes = await queries.newest(connection, limit, before)
     return Page("""
@@ -207,6 +211,12 @@ SABOTAGES = [
         ),
         neighbours=("IV.1", "VI.2"),
         also=("IV.4", "VI.1"),
+    ),
+    Sabotage(
+        "VI.3",
+        "clients and proxies may keep an answer for a day",
+        (Edit(ROUTES, READ, READ_FOR_A_DAY),),
+        neighbours=("IV.4", "VI.1"),
     ),
     Sabotage(
         "VI.3",

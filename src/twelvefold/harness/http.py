@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
 from .claim import Violation
 
+NOT_KEPT = re.compile(r"\bno-(?:store|cache)\b")
+AGES = re.compile(r"\b(?:s-maxage|max-age)\s*=\s*\"?(\d+)")
 NO_ANSWER = OSError, HTTPException
 
 
@@ -27,6 +31,19 @@ class Response:
     def text(self) -> str:
         """The body as text."""
         return self.body.decode(errors="replace")
+
+    @property
+    def fresh_seconds(self) -> float:
+        """For how long whoever has it may give it to others, without asking again (RFC 9111); 0 if nothing is said."""
+        said = self.headers.get("cache-control", "").lower()
+        if NOT_KEPT.search(said):
+            return 0
+        if told := AGES.findall(said):
+            return float(max(map(int, told)))
+        with suppress(ValueError, KeyError, TypeError):
+            expires, date = (parsedate_to_datetime(self.headers[name]) for name in ("expires", "date"))
+            return max(0.0, (expires - date).total_seconds())
+        return 0
 
     def json(self) -> Any:
         """The body as JSON; raises ValueError when it is none."""

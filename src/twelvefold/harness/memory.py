@@ -12,6 +12,7 @@ import psycopg
 
 from .claim import NotRun, Violation, expect
 from .deploy import Deploy, Made
+from .http import Response
 from .ledger import Ledger, change
 from .processes import Process
 
@@ -71,6 +72,9 @@ class Reader:
                 for _ in pool.map(lambda _: self._ledger.check(self._web), range(AT_ONCE)):
                     pass
         self._learn_preconditions()
+        if self._ledger.lists:
+            method, _, path = str(self._deploy.thing.list).partition(" ")
+            self._expect_not_kept(path, self._web.ask(method, path))
 
     def change(self) -> None:
         """Changes both in the database."""
@@ -104,8 +108,15 @@ class Reader:
         self.oldest = max(self.oldest, seconds_until(ask, right, self._age))
 
     def _learn_preconditions(self) -> None:
-        headers = self._deploy.read(self._web, self._ledger.there[-1]).headers
+        response = self._deploy.read(self._web, self._ledger.there[-1])
+        self._expect_not_kept(self._deploy.thing.read.partition(" ")[2], response)
+        headers = response.headers
         self._preconditions = {asked: headers[told] for told, asked in PRECONDITIONS.items() if told in headers}
+
+    def _expect_not_kept(self, path: str, response: Response) -> None:
+        """A client, or what is between, may not keep an answer for longer than the service itself."""
+        limit, seen = self._deploy.thing.stale_seconds, response.fresh_seconds
+        expect(seen <= limit, f"an answer at {path} to be kept for {limit:g} s at most", f"{seen:g} s allowed")
 
     def _expect_modified(self, made: Made) -> None:
         response = self._deploy.read(self._web, made, headers=self._preconditions)
