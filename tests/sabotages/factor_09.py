@@ -209,6 +209,20 @@ SABOTAGES = [
         neighbours=("VIII.1", "IX.1", "IX.4"),
     ),
     Sabotage(
+        "IX.3",
+        "the clock ignores the signal",
+        (
+            Edit(
+                "src/orders/clock.py",
+                "    ticking = asyncio.create_task(Clock(app).worker())\n",
+                "    ticking = asyncio.create_task(Clock(app).worker())\n"
+                "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n",
+            ),
+            Edit("src/orders/clock.py", "import asyncio\n", "import asyncio\nimport signal\n"),
+        ),
+        neighbours=("VIII.3", "VIII.4", "IX.4"),
+    ),
+    Sabotage(
         "IX.4",
         "acknowledges before the work",
         (

@@ -256,12 +256,19 @@ def _expect_answers_while_draining(deploy: Deploy, ending: Ending) -> None:
     threshold=f"the job is in the queue again, or done, within the grace time; exit within it + {LAST_WORDS_SECONDS} s",
     seconds=12,
 )
-def jobs_in_hand_survive_sigterm(deploy: Deploy, observe: Observations) -> None:
+def jobs_in_hand_survive_sigterm(deploys: Deploys, observe: Observations) -> None:
     """One lock in the database holds jobs up. The first worker's grace time ends before; the second's does not.
 
-    What the first gives back, the second must take at once. Told to stop in its turn, it has time to finish.
+    What the first gives back, the second must take at once. Told to stop in its turn, it has time to finish. Beside
+    them stands one process of each type that has nothing to do, and must stop as well.
     """
+    deploy, quiet = deploys.new(), deploys.new()
+    times = _times(quiet, drain=0, grace=GRACE_SECONDS)
+    idle = [quiet.launch(name, **times) for name in quiet.contract.long_running]
     made = queued(deploy, 3)
+    for process in idle:
+        quiet.wait_until_ready(process)
+    idle_endings = [Ending(process) for process in idle]
     with deploy.db.locked(deploy.jobs.table):
         first = deploy.start(deploy.jobs.process, **_times(deploy, grace=SHORT_GRACE_SECONDS))
         wait_until_in_the_middle(deploy, first)
@@ -277,6 +284,10 @@ def jobs_in_hand_survive_sigterm(deploy: Deploy, observe: Observations) -> None:
         deploy.start(deploy.jobs.process)
     wait_until_done(deploy, made, TAKEN_SECONDS)
     observe_effects(deploy, made, observe)
+    for ending in idle_endings:
+        process = ending.process
+        _observe_exit(deploy, ending, GRACE_SECONDS, f"exit of an idle {process.type}", observe)
+        expect(process.exit_code in CLEAN, f"exit code 0 or 143 of an idle {process.type}", process.exit_code)
 
 
 def _observe_exit(deploy: Deploy, ending: Ending, grace: float, what: str, observe: Observations) -> None:
