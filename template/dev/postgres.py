@@ -39,7 +39,7 @@ LOCK_SECONDS = 2  # what is left of a killed server needs a moment to end
 
 INSTALLED = "/usr/lib/postgresql/{}/bin", "/usr/pgsql-{}/bin", "/opt/homebrew/opt/postgresql@{}/bin"
 LOCALE = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "--encoding=UTF8"]
-HASTY = ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
+HASTY = ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "max_connections=300"]
 FOREIGN = "PG", "LANG", "LC_", "TZ"  # variables of the user's that would change the server
 MEND = f"set DATABASE_URL to a PostgreSQL {MAJOR} of your own"
 
