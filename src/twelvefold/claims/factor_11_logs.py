@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from ..harness import events, log_files, tracing
+from ..harness import events, log_files, talkative, tracing
 from ..harness.claim import NotRun, Observations, Violation, claim, expect
 from ..harness.config import files_since
 from ..harness.deploy import RELEASE_SECONDS, Deploy, Deploys, Made, unique_email, unique_marker
@@ -52,18 +52,23 @@ def logs_go_to_stdout_alone(deploy: Deploy, observe: Observations) -> None:
         return traces[-1].prefix
 
     week = Week(deploy)
+    web_type = deploy.contract.web.process if deploy.contract.web else ""
     running = [week.start(name, prefix=traced()) for name in deploy.contract.long_running]
+    places = {name: deploy.folder / f"for-{name}" for name in talkative.variables(deploy.workspace)}
+    if web_type and (given := talkative.accepted(deploy, web_type, places)):
+        running.append(deploy.start(web_type, ready=False, prefix=traced(), **given))
     for process in running:
         deploy.wait_until_ready(process)
-    web = next((process for process in running if deploy.contract.web and process.type == deploy.web.process), None)
-    requests = load(deploy, web) if web else 0
+    webs = [process for process in running if process.type == web_type]
+    requests = load(deploy, webs[0]) if webs else 0
+    requests += sum(len(failing(deploy, one)) for one in webs[1:] if can_fail(deploy))
     passed = week.let_pass()
     ended = [deploy.launch(command, prefix=traced()) for command in ended_by_themselves(deploy)]
     for process in ended:
         process.wait(RELEASE_SECONDS)
     for process in running:  # what was kept in memory is written at the end
         process.stop()
-    seen = []
+    seen = talkative.kept(places)
     for process, trace in zip((*running, *ended), traces, strict=True):
         trace.wait(process.pid)
         seen += written(process.type, trace)
@@ -83,9 +88,14 @@ def load(deploy: Deploy, web: Process) -> int:
         asked += len(made) + len([deploy.read(web, one) for one in made])
         if has_worker(deploy):
             wait_until_done(deploy, made)
-        if deploy.database and deploy.thing.table:
+        if can_fail(deploy):
             asked += len(failing(deploy, web))
     return asked + len(faulty(deploy, web))
+
+
+def can_fail(deploy: Deploy) -> bool:
+    """Whether requests can be made to fail by taking a table away."""
+    return bool(deploy.database and deploy.contract.thing and deploy.thing.table)
 
 
 def wait_until_done(deploy: Deploy, made: list[Made]) -> None:
