@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -23,6 +23,7 @@ from ..harness.trouble import (
     tells_of_it,
     worker_whose_job_fails,
 )
+from ..harness.usage import declared_in, is_among
 from ..harness.week import Week
 
 ON_THE_PIPE_SECONDS = 1
@@ -69,9 +70,10 @@ def logs_go_to_stdout_alone(deploy: Deploy, observe: Observations) -> None:
     for process in running:  # what was kept in memory is written at the end
         process.stop()
     seen = talkative.kept(places)
+    resources = declared_in(deploy.environment_of("", {})[0]).values()
     for process, trace in zip((*running, *ended), traces, strict=True):
         trace.wait(process.pid)
-        seen += written(process.type, trace)
+        seen += written(process.type, trace, resources)
     own = deploy.folder, deploy.workspace.environment
     left = [file for file in files_since(dict.fromkeys(own, 12), began) if log_files.looks_like_a_log(file)]
     seen += [f"the file {file} has lines like a log's" for file in left if str(file) not in "".join(seen)]
@@ -111,13 +113,15 @@ def wait_until_done(deploy: Deploy, made: list[Made]) -> None:
         eventually(is_done, f"{len(made)} jobs to be done", JOB_SECONDS, pause=0.005)
 
 
-def written(name: str, trace: tracing.Trace) -> list[str]:
+def written(name: str, trace: tracing.Trace, resources: Collection[tuple[str, int]]) -> list[str]:
     """What a program has written where it should not, in words."""
     calls = trace.calls()
     told = log_files.told(calls)
     files = log_files.filled(calls).values()
     found = [f"{name} writes {file.path}, which {problem}" for file in files if (problem := file.problem(told))]
-    return found + [f"{name} tells a collector of logs, at {place}" for place in log_files.collectors(calls)]
+    strangers = [one for one in trace.contacts() if not is_among(one, resources)]
+    places = log_files.collectors(calls, strangers)
+    return found + [f"{name} tells a collector of logs, at {place}" for place in places]
 
 
 def ended_by_themselves(deploy: Deploy) -> list[str]:

@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .tracing import INET, UNIX, Call
+from .tracing import INET, UNIX, Address, Call
 
 CALLS = """
-    open openat openat2 creat write writev pwrite64 pwritev pwritev2 sendfile splice connect sendto sendmsg sendmmsg
+    open openat openat2 creat write writev pwrite64 pwritev pwritev2 sendfile splice
+    bind listen connect sendto sendmsg sendmmsg
 """.split()
 WRITES = "write writev pwrite64 pwritev pwritev2 sendfile splice".split()
 A_FILE = re.compile(r"\d+<(/[^<>]*?)(?: \(deleted\))?>")
@@ -32,8 +33,11 @@ LIKE_A_LOG = re.compile(
     re.IGNORECASE,
 )
 LOG_SOCKETS = re.compile(r"^(?:/dev/log|/(?:var/)?run/(?:syslog|systemd/journal|log)|.*(?:syslog|journal|fluent).*)")
-# syslog, syslog over TLS, Python's socket handlers, GELF, Logstash, Fluent Bit and Fluentd, by their usual ports.
-LOG_PORTS = {514, 601, 6514, 9020, 9021, 9022, 12201, 5044, 5140, 5170, 24224}
+# syslog, syslog over TLS, Python's socket handlers, GELF, Logstash, Fluent Bit, Fluentd, Loki, Splunk and VictoriaLogs,
+# by their usual ports.
+LOG_PORTS = {514, 601, 6514, 9020, 9021, 9022, 12201, 5044, 5140, 5170, 24224, 9880, 3100, 8088, 9428}
+A_FEW = 3
+PEER = re.compile(r"\d+<(?:TCP|UDP)(?:v6)?:\[[^<>]*->\[?([^<>]*?)\]?:(\d+)\]>")
 
 
 @dataclass
@@ -90,15 +94,35 @@ def told(calls: Iterable[Call]) -> list[str]:
     return [_text(call) for call in calls if call.name in WRITES and OUTPUTS.match(call.text)]
 
 
-def collectors(calls: Iterable[Call]) -> list[str]:
-    """The collectors of logs that the program has spoken to or tried to, by their usual addresses."""
-    found = set()
+def collectors(calls: list[Call], strangers: Iterable[Address]) -> list[str]:
+    """The collectors of logs that the program has spoken to or tried to, in words.
+
+    A stranger is no resource; a collector among them is known by its usual port, or by when it is spoken to.
+    """
+    found = {str(one) for one in strangers if one.port in LOG_PORTS}
+    found |= {f"{one}, right after a line" for one in strangers if _hears_of_lines(calls, one)}
     for call in calls:
         if call.name in ("connect", "sendto", "sendmsg", "sendmmsg"):
             paths = (path.strip('@"') for path in UNIX.findall(call.text))
             found |= {path for path in paths if LOG_SOCKETS.match(path)}
-            found |= {f"port {port}" for port, _, _ in INET.findall(call.text) if int(port) in LOG_PORTS}
     return sorted(found)
+
+
+def _hears_of_lines(calls: list[Call], stranger: Address) -> bool:
+    """Whether an address is mostly spoken to right after something was written to stdout or stderr."""
+    before: dict[int, bool] = {}  # for each task whether the last that it has written was a line
+    after: list[bool] = []
+    for call in calls:
+        if _is_told(call, stranger):
+            after += [line] if (line := before.pop(call.task, None)) is not None else []
+        elif call.name in WRITES or (call.name != "connect" and PEER.match(call.text)):
+            before[call.task] = bool(OUTPUTS.match(call.text))
+    return len(after) >= A_FEW and after.count(True) > len(after) / 2
+
+
+def _is_told(call: Call, stranger: Address) -> bool:
+    peers = [(v4 or v6, port) for port, v4, v6 in INET.findall(call.text)] + PEER.findall(call.text)
+    return (stranger.host, str(stranger.port)) in peers
 
 
 def looks_like_a_log(file: Path) -> bool:

@@ -136,7 +136,7 @@ class Usage:
         """What each process type has spoken to that is in none of its URLs."""
         known = self.declared.values()
         found = {
-            name: [one for one in trace.contacts() if not _is_among(one, known)] for name, trace in self.traces.items()
+            name: [one for one in trace.contacts() if not is_among(one, known)] for name, trace in self.traces.items()
         }
         return {name: addresses for name, addresses in found.items() if addresses}
 
@@ -205,7 +205,8 @@ def declared_in(environment: Mapping[str, str]) -> dict[str, tuple[str, int]]:
     return found
 
 
-def _is_among(address: Address, declared: Collection[tuple[str, int]]) -> bool:
+def is_among(address: Address, declared: Collection[tuple[str, int]]) -> bool:
+    """Whether an address is that of one of these URLs, or serves to find it."""
     if address.port == NAMES:  # somebody has to look up the names in the URLs
         return any(not _ips_of(host, look=False) for host, _ in declared)
     return any(address.port == port and address.host in _ips_of(host) for host, port in declared)
