@@ -209,6 +209,28 @@ SABOTAGES = [
         neighbours=("XII.2", "XII.3"),
     ),
     Sabotage(
+        "XI.2",
+        "what libraries say is kept in memory until there are a hundred lines",
+        (
+            Edit(LOGS, "import logging\n", "import logging\nimport logging.handlers\n"),
+            Edit(LOGS, HANDLERS, "    root.handlers = [logging.handlers.MemoryHandler(100, target=_ToEvents())]\n"),
+        ),
+        neighbours=("VII.1", "XI.1"),
+    ),
+    Sabotage(
+        "XI.2",
+        "the clock prints, and nothing flushes it",
+        (
+            Edit(
+                "src/orders/clock.py",
+                "    known = jobs.known()\n",
+                "    known = jobs.known()\n    import json\n    from datetime import UTC, datetime\n\n"
+                f"    print(json.dumps({EVENT}'knows its jobs'}}))\n",
+            ),
+        ),
+        neighbours=("VIII.3", "XI.1"),
+    ),
+    Sabotage(
         "XI.3",
         "a crash leaves a stock traceback",
         (Edit(LOGS, "    sys.excepthook = _log_crash\n", ""),),

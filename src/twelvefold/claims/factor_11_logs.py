@@ -14,6 +14,7 @@ from ..harness.deploy import RELEASE_SECONDS, Deploy, Deploys, Made, unique_emai
 from ..harness.processes import Process, eventually
 from ..harness.traffic import ask, crying, failing, faulty, ordinary
 from ..harness.trouble import (
+    Inside,
     ends,
     failed_imports,
     has_worker,
@@ -140,15 +141,36 @@ def ended_by_themselves(deploy: Deploy) -> list[str]:
 )
 def a_line_is_there_at_once(deploys: Deploys, observe: Observations) -> None:
     deploy = deploys.new()
-    lines_come_at_once(deploy, observe)
+    within = inside(deploy)
+    lines_come_at_once(within, observe)
+    clocks = [deploy.contract.clock.process] if deploy.contract.clock else []
+    ticking = [within.deploy.start(name, ready=False) for name in clocks if name in deploy.contract.processes]
     if has_worker(deploy):
-        lines_of_jobs_come_at_once(deploy, observe)
+        lines_of_jobs_come_at_once(within, observe)
+    for clock in ticking:
+        deploy.wait_until_ready(clock)
+        warnings_come_at_once(within, clock)
+        kept_until_the_end(clock, len(clock.lines), "its start")
     if "release" in deploy.contract.processes and deploy.workspace.driver == "process":
         lines_of_a_one_off_come_at_once(deploys.new(released=False), observe)
 
 
-def lines_come_at_once(deploy: Deploy, observe: Observations) -> None:
+def warnings_come_at_once(within: Inside, process: Process) -> None:
+    """Raises Violation when the process keeps what a library tells until its end; it may keep it to itself."""
+    token = within.warn(process)
+    if not token:
+        return
+    try:
+        eventually(lambda: token in process.output, "the warning", ON_THE_PIPE_SECONDS)
+    except Violation:
+        process.end()
+        text = f"a library's warning in the log of {process.type} within {ON_THE_PIPE_SECONDS} s"
+        expect(token not in process.output, text, "that it is kept until the end")
+
+
+def lines_come_at_once(within: Inside, observe: Observations) -> None:
     """Asks web a few times and waits for each line; then asks it often, and kills it upon the last answer."""
+    deploy = within.deploy
     web = deploy.start(deploy.web.process)
     ask_for = telling_request(deploy, web)
     slowest, each = 0.0, []
@@ -160,6 +182,8 @@ def lines_come_at_once(deploy: Deploy, observe: Observations) -> None:
         quiet(web)
         each.append(len(web.lines) - before)
     observe.measure("web: from the answer to its line", slowest, "<", ON_THE_PIPE_SECONDS, "s")
+    warnings_come_at_once(within, web)
+    web = web if web.alive else deploy.start(deploy.web.process)
     before = len(web.lines)
     for _ in range(BURST):
         ask_for()
@@ -211,8 +235,9 @@ def kept_until_the_end(process: Process, before: int, what: str) -> None:
 
 
 def is_late(line: str, asked_to_end: float) -> bool:
-    """Whether a line tells of what was before the process was told to end."""
-    return NO_SUCH in line or any(0.5 < asked_to_end - told < A_MINUTE for told in events.times_in(line))
+    """Whether a line tells of what was before the process was told to end, and of nothing newer."""
+    newest = max(events.times_in(line), default=asked_to_end)
+    return NO_SUCH in line or 0.5 < asked_to_end - newest < A_MINUTE
 
 
 def seconds_until_line(process: Process, before: int) -> float:
@@ -228,8 +253,9 @@ def quiet(process: Process, seconds: float = 0.2) -> None:
     eventually(lambda: not process.lines or time.monotonic() - process.lines[-1][0] > seconds, "silence in the log", 10)
 
 
-def lines_of_jobs_come_at_once(deploy: Deploy, observe: Observations) -> None:
+def lines_of_jobs_come_at_once(within: Inside, observe: Observations) -> None:
     """The same with jobs: one, and many that a worker finds waiting."""
+    deploy = within.deploy
     web = deploy.start(deploy.web.process)
     worker = deploy.start(deploy.jobs.process)
     quiet(worker)
@@ -243,7 +269,8 @@ def lines_of_jobs_come_at_once(deploy: Deploy, observe: Observations) -> None:
         kept_until_the_end(worker, before, "a job")
         observe.note("worker: writes no line about a job")
         return
-    worker.stop()
+    warnings_come_at_once(within, worker)
+    worker.end()
     several = [deploy.create(web) for _ in range(JOBS)]
     worker = deploy.start(deploy.jobs.process, ready=False)
     wait_until_done(deploy, several)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -40,21 +41,30 @@ class Inside:
         Raises Violation when nothing is heard of it; an empty list says that the process is out of reach.
         """
         token = unique_marker()
-        family = [] if self.reason else process.family()
-        answers = [self.folder / f"modules-{pid}" for pid in family]
-        for pid in family:
-            fresh = self.folder / f"fresh-{pid}"  # which has its content before anybody looks for it
-            fresh.write_text(token)
-            fresh.rename(self.folder / f"trouble-{pid}")
-        try:
-            eventually(lambda: any(answer.exists() for answer in answers), "the probe to answer", SEEN_SECONDS / 2)
-        except Violation:
+        if not (answer := self._ask(process, token, "trouble", "modules")):
             return []
         for what in TOLD:
             expected = f"{what} of a library to be in the log of {process.type}"
             eventually(partial(_tells, process, f"{token} {what}"), expected, SEEN_SECONDS)
-        imported: list[str] = json.loads(next(answer for answer in answers if answer.exists()).read_text())
+        imported: list[str] = json.loads(answer.read_text())
         return imported
+
+    def warn(self, process: Process) -> str:
+        """Has a library log a warning in a process; returns a part of it, or nothing where that is out of reach."""
+        token = unique_marker()
+        return token if self._ask(process, token, "warn", "warned") else ""
+
+    def _ask(self, process: Process, token: str, question: str, answer: str) -> Path | None:
+        """Puts a question to the probe; returns the file with its answer, if there is one."""
+        family = [] if self.reason else process.family()
+        for pid in family:
+            fresh = self.folder / f"fresh-{pid}"  # which has its content before anybody looks for it
+            fresh.write_text(token)
+            fresh.rename(self.folder / f"{question}-{pid}")
+        answers = [self.folder / f"{answer}-{pid}" for pid in family]
+        with suppress(Violation):
+            eventually(lambda: any(one.exists() for one in answers), "the probe to answer", SEEN_SECONDS / 2)
+        return next((one for one in answers if one.exists()), None)
 
     def crash_at_import(self, process: str, module: str) -> Process:
         """Starts a process type in which the import of a module fails."""

@@ -21,6 +21,7 @@ begun: set[str] = set()
 def start(folder: str, crash: str = "") -> None:
     """Makes trouble as soon as the folder holds a file `trouble-PID`, after writing what is imported to `modules-PID`.
 
+    Before that a file `warn-PID` has a library log one warning; then it is called `warned-PID`.
     With `crash`, the import of that module fails instead. Asked again, it does nothing.
     """
     if folder in begun:
@@ -31,9 +32,14 @@ def start(folder: str, crash: str = "") -> None:
         return
 
     def wait() -> None:
-        asked, answer = (os.path.join(folder, f"{what}-{os.getpid()}") for what in ("trouble", "modules"))
+        names = ("trouble", "modules", "warn", "warned")
+        asked, answer, mild, warned = (os.path.join(folder, f"{name}-{os.getpid()}") for name in names)
         while not os.path.exists(asked):
             time.sleep(LOOK_SECONDS)
+            if os.path.exists(mild):
+                with open(mild) as file:
+                    logging.getLogger(LIBRARY).warning("%s a warning", file.read())
+                os.rename(mild, warned)
         with open(f"{answer}-", "w") as file:
             json.dump(list(sys.modules), file)
         os.rename(f"{answer}-", answer)
