@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 
-from ..harness import api, fuzz, routes
+from ..harness import api, config, fuzz, routes
 from ..harness.api import Api
 from ..harness.claim import NotApplicable, NotRun, Observations, Violation, claim, expect, need
 from ..harness.deploy import Deploy, filled, unique_email, unique_marker
@@ -138,25 +139,72 @@ def _no_faults(fuzzed: fuzz.Fuzzed) -> None:
     seconds=10,
 )
 def no_route_is_hidden(deploy: Deploy, observe: Observations) -> None:
+    switched = _Switched(deploy)
     web = deploy.start("web")
     document = _contract(deploy, web)
     _, ids = _known(deploy, web, document)
     found = routes.in_code(deploy.workspace.source / folder for folder in deploy.contract.code.folders)
+    fewer = replace(found, words=())
     told = _told_of(deploy)
-    search = routes.Search(web)
-    _nothing_hidden(search, found, document, told, ids)
-    observe.note(f"web: nothing hidden in {search.asked} requests, for {len(found.paths)} paths of the code and more")
+    has_worker = deploy.contract.jobs and deploy.contract.jobs.metrics_port and deploy.jobs.process
+    with ThreadPoolExecutor() as searches:
+        of_web = searches.submit(_nothing_hidden, web, found, document, told, ids)
+        other = searches.submit(switched.nothing_hidden, fewer, document, told, ids)
+        of_worker = None
+        if has_worker:
+            worker = deploy.start(deploy.jobs.process)
+            of_worker = searches.submit(_nothing_hidden, worker, fewer, Api({"paths": {}}), told, {})
+    asked = of_web.result()
+    observe.note(f"web: nothing hidden in {asked} requests, for {len(found.paths)} paths of the code and more")
+    if asked := other.result():
+        observe.note(f"web with {switched.how}: nothing hidden in {asked} requests")
+    if of_worker:
+        port = deploy.jobs.metrics_port
+        observe.note(f"worker: nothing hidden in {of_worker.result()} requests to its {port}")
 
-    if deploy.contract.jobs and deploy.contract.jobs.metrics_port and deploy.jobs.process:
-        search = routes.Search(deploy.start(deploy.jobs.process))
-        found = replace(found, words=())
-        _nothing_hidden(search, found, Api({"paths": {}}), told, {})
-        observe.note(f"worker: nothing hidden in {search.asked} requests to its {deploy.jobs.metrics_port}")
+
+class _Switched:
+    """A web process with the declared switches the other way round, as somebody sets them to look for a fault."""
+
+    def __init__(self, deploy: Deploy) -> None:
+        self._deploy = deploy
+        variables = config.switched(deploy.workspace)
+        level = {name: value for name, value in variables.items() if name.endswith("LOG_LEVEL")}
+        self._ways = [variables, level] if level not in ({}, variables) else [variables] if variables else []
+        self._web = self._started()
+
+    def _started(self) -> Process | None:
+        return self._deploy.start("web", ready=False, prefix=(), **self._ways[0]) if self._ways else None
+
+    @property
+    def how(self) -> str:
+        """What it was given."""
+        return ", ".join(f"{name}={value}" for name, value in self._ways[0].items())
+
+    def nothing_hidden(self, found: routes.Found, document: Api, told: set[str], ids: dict[str, str]) -> int:
+        """Looks for hidden routes in it; returns how often it was asked, not at all where it cannot run like that."""
+        while self._web:
+            try:
+                self._deploy.wait_until_ready(self._web)
+            except Violation:  # not all switches have to go together
+                self._ways.pop(0)
+                self._web = self._started()
+            else:
+                break
+        else:
+            return 0
+        path = self._deploy.web.contract
+        with suppress(Violation, NotRun):  # it may keep its document to itself like that
+            document = _served(self._web, path) if path else document
+        try:
+            return _nothing_hidden(self._web, found, document, told, ids)
+        except Violation as violation:
+            raise Violation(f"with {self.how} {violation}") from None
 
 
-def _nothing_hidden(
-    search: routes.Search, found: routes.Found, document: Api, told: set[str], ids: dict[str, str]
-) -> None:
+def _nothing_hidden(process: Process, found: routes.Found, document: Api, told: set[str], ids: dict[str, str]) -> int:
+    """Looks for hidden routes; returns how often the process was asked."""
+    search = routes.Search(process)
     nowhere = search.nowhere()
     expect(400 <= nowhere.status < 500, "404 for a path that does not exist", nowhere.status or "no answer")
     good = next(iter(ids.values()), "1")
@@ -165,6 +213,7 @@ def _nothing_hidden(
     paths = {path: {"GET"} for path in told} | document.paths
     methods = list(routes.undocumented_methods(search, paths, ids))
     expect(not methods, "no method that the contract does not have", ", ".join(methods[:SHOWN]))
+    return search.asked
 
 
 def _told_of(deploy: Deploy) -> set[str]:

@@ -21,6 +21,7 @@ LINE = re.compile(r"\s*#?\s*(?:export\s+)?([A-Z][A-Z0-9_]*)\s*=")
 # A default that is a number; 0 and 1 may be those of a switch.
 NUMBER = re.compile(r"\s*#?\s*(?:export\s+)?([A-Z][A-Z0-9_]*)\s*=\s*([\"']?)(?![01]\2\s*$)\d+(?:\.\d+)?\2\s*$")
 NO_URL, NO_NUMBER = "no address", "many"
+SWITCHES = {"true": "false", "false": "true", "yes": "no", "no": "yes", "on": "off", "off": "on"}
 NO_PASSWORD = "memcached", "memory"  # schemes of caches that know none
 
 
@@ -42,6 +43,22 @@ def much_logged(workspace: Workspace) -> dict[str, str]:
     with suppress(NotRun):
         return {"LOG_LEVEL": "debug"} if "LOG_LEVEL" in declared(workspace) else {}
     return {}
+
+
+def switched(workspace: Workspace) -> dict[str, str]:
+    """The declared switches the other way round, and the log as wordy as it gets, where the example tells the defaults.
+
+    What the experiments give every process themselves stays as it is.
+    """
+    config = workspace.contract.config
+    file = workspace.source / (config.example or "")
+    found = much_logged(workspace)
+    for line in file.read_text("utf-8").splitlines() if file.is_file() else []:
+        if (match := LINE.match(line)) and match[1] not in {*config.required, *config.given}:
+            value = line[match.end() :].strip()
+            if other := SWITCHES.get(value.lower(), ""):
+                found[match[1]] = other.upper() if value.isupper() else other
+    return found
 
 
 def canary() -> str:

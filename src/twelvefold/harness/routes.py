@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 from uuid import uuid4
 
@@ -31,6 +31,7 @@ WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{1,30}")
 # The parameters of a path as frameworks write them: {x}, <int:x>, :x, [x], and groups of a regular expression.
 PLACES = re.compile(r"\{[^{}/]*\}|<[^<>/]*>|(?<=/):\w+|\[[^\[\]/]*\]|\([^()/]*\)|\*+")
 MOST_LITERALS = 40  # that are put together in pairs
+MOST_TRIPLES = 300
 MOST_BEGINNINGS = 3  # that are put together with every word
 USUAL = """
     admin admin/login _admin administrator manage management backoffice console shell exec eval cmd run rpc debug
@@ -155,6 +156,8 @@ def _suggested(found: Found, api: Api) -> Iterator[Asked]:
     for path in (*found.paths, *pairs):
         yield from (Asked(method, path) for method in READING)
         yield Asked("GET", path, upgrade=True)
+    for path in islice(_triples(found.paths[:MOST_LITERALS], documented), MOST_TRIPLES):
+        yield from (Asked(method, path) for method in READING)
     collections = [path for path in documented if "{}" not in path]
     below = (f"{collection}/{word}" for collection in collections for word in BELOW_A_COLLECTION)
     for path in (*(f"/{word}" for word in USUAL), *below):
@@ -170,6 +173,18 @@ def _pairs(literals: Iterable[str], documented: Iterable[str]) -> Iterator[str]:
     for prefix, rest in product(sorted(prefixes), literals):
         if rest != "/":
             yield prefix.rstrip("/") + rest
+
+
+def _triples(literals: Sequence[str], documented: Iterable[str]) -> Iterator[str]:
+    """The same with a router in a router; what is likely comes first."""
+    heads = [one for one in literals if one.count("/") == 1 and "{}" not in one and one != "/"]
+    rests = sorted((one for one in literals if one != "/"), key=lambda one: "{}" not in one)
+    above = {path.partition("/{}")[0] for path in documented if "/{}" in path} - {""}
+    likely = product(heads, sorted(above), rests)
+    others = product(heads, heads, (one for one in rests if "{}" in one))
+    for head, middle, rest in (*likely, *others):
+        if head != middle:
+            yield head + middle + rest
 
 
 @dataclass(frozen=True)
