@@ -6,6 +6,9 @@ MIDDLEWARE = "src/orders/web/middleware.py"
 TELEMETRY = "src/orders/telemetry.py"
 TRACING = "src/orders/tracing.py"
 JOBS = "src/orders/jobs.py"
+ROUTES = "src/orders/notes/routes.py"
+MODEL = "src/orders/notes/model.py"
+CREATED = '    response.headers["Location"]'
 LABELS = "    requests, duration = _series(method, route, status)\n"
 ROUTE = '    route = getattr(scope.get("route"), "path", "unmatched" if status == 404 else "other")\n'
 METHOD = '    method = scope["method"] if scope["method"] in METHODS else "other"\n'
@@ -186,5 +189,38 @@ SABOTAGES = [
             ),
         ),
         ("XIV.1", "XIV.2"),
+    ),
+    Sabotage(
+        "XIV.3",
+        "the domain of each author is a label",
+        (
+            Edit(
+                TELEMETRY,
+                "IN_FLIGHT = Gauge(",
+                'NOTES = Counter("notes", "Notes by domain.", ["domain"], registry=REGISTRY)\nIN_FLIGHT = Gauge(',
+            ),
+            Edit(
+                ROUTES,
+                CREATED,
+                '    telemetry.NOTES.labels((new.author or "").rpartition("@")[2]).inc()\n' + CREATED,
+            ),
+            Edit(ROUTES, "from ..web.context", "from .. import telemetry\nfrom ..web.context"),
+        ),
+        ("XIV.1", "XIV.2", "IX.2"),
+    ),
+    Sabotage(
+        "XIV.3",
+        "a field that a client may fill is a label",
+        (
+            Edit(MODEL, "\n    text: Text\n", '\n    text: Text\n    source: Text = "unknown"\n'),
+            Edit(
+                TELEMETRY,
+                "IN_FLIGHT = Gauge(",
+                'NOTES = Counter("notes", "Notes by source.", ["source"], registry=REGISTRY)\nIN_FLIGHT = Gauge(',
+            ),
+            Edit(ROUTES, CREATED, "    telemetry.NOTES.labels(new.source).inc()\n" + CREATED),
+            Edit(ROUTES, "from ..web.context", "from .. import telemetry\nfrom ..web.context"),
+        ),
+        ("XIV.1", "XIV.2", "IX.2"),
     ),
 ]

@@ -13,7 +13,7 @@ from functools import partial
 from itertools import count
 from uuid import uuid4
 
-from ..harness import cardinality, collector, http, metrics, traffic
+from ..harness import api, cardinality, collector, http, metrics, traffic
 from ..harness.claim import NotRun, Observations, Violation, claim, expect, need
 from ..harness.collector import Collector, Span
 from ..harness.contract import Telemetry
@@ -368,14 +368,15 @@ def series_do_not_grow_with_what_clients_send(deploy: Deploy, observe: Observati
     web = deploy.start("web")
     has_worker = deploy.contract.jobs and deploy.contract.thing and deploy.contract.jobs.metrics_port
     running = [web, deploy.start(deploy.jobs.process)] if has_worker else [web]
-    _live(deploy, web, 5)  # whatever a kind of request adds, it adds at its first time
+    free = _free_texts(deploy, web)
+    _live(deploy, web, 5, free)  # whatever a kind of request adds, it adds at its first time
     _send(web, cardinality.whims(KINDS_OF_WHIMS, collections, seed=1))
     for process in running:
         metrics.scrape(process, path)  # which adds the series of that request
     before = [len(metrics.scrape(process, path)) for process in running]
     answered = _send(web, cardinality.whims(1000, collections))
     expect(answered > 900, "answers to most of a thousand requests", answered)
-    _live(deploy, web, 30)
+    _live(deploy, web, 30, free)
     for process, had in zip(running, before, strict=True):
         has = len(metrics.scrape(process, path))
         observe.measure(f"series of {process.type}: {had} +", has - had, "<=", HANDFUL)
@@ -392,11 +393,33 @@ def _send(web: Process, whims: Iterable[cardinality.Whim]) -> int:
     return sum(cardinality.send(int(web.port or 0), whim) > 0 for whim in whims)
 
 
-def _live(deploy: Deploy, web: Process, times: int) -> None:
-    """Makes things, reads them and deletes some, and has their jobs done."""
+def _free_texts(deploy: Deploy, web: Process) -> list[str]:
+    """The fields of a thing that take any text, and that are the same, or missing, in what is sent usually."""
+    thing, path = deploy.contract.thing, deploy.web.contract
+    if thing is None:
+        return []
+    names = {name: None for name, value in thing.body.items() if isinstance(value, str)}
+    with suppress(Violation, NotRun, *http.NO_ANSWER):  # not everybody tells what may be sent
+        document = api.parsed(web.get(path).text, path) if path else None
+        operation = document.operation(thing.create) if document else None
+        names |= dict.fromkeys(api.texts(document, operation) if document and operation else [])
+    open_ = [name for name in names if "{" not in str(thing.body.get(name, ""))]
+
+    def taken(*chosen: str) -> bool:
+        more = dict.fromkeys(chosen, unique_marker())
+        return deploy.attempt(web, unique_marker(), unique_email(), more=more).status == thing.status
+
+    return open_ if taken(*open_) else [name for name in open_ if taken(name)]
+
+
+def _live(deploy: Deploy, web: Process, times: int, free: Iterable[str]) -> None:
+    """Makes things of which no two are alike, reads them and deletes some, and has their jobs done."""
     if deploy.contract.thing is None:
         return
-    made = [deploy.create(web) for _ in range(times)]
+    made = [
+        deploy.create(web, more={name: unique_marker() for name in free}, headers=cardinality.remarks(unique_marker()))
+        for _ in range(times)
+    ]
     for one in made:
         deploy.read(web, one)
     if deploy.contract.jobs and deploy.contract.jobs.metrics_port:

@@ -23,6 +23,7 @@ from .processes import Process
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 PARAMETER = re.compile(r"\{[^{}/]+\}")
 MISSING = object()
+CHOSEN = {"enum", "const", "format"}  # what a text has that is not just any
 # What says whether an object may have members that it does not name, or where else they are named.
 OPEN = {"additionalProperties", "unevaluatedProperties", "patternProperties", "allOf", "anyOf", "oneOf"}
 
@@ -104,6 +105,19 @@ class Api:
         method, _, path = route.partition(" ")
         same = (one for one in self.operations if one.method == method and unnamed(one.path) == unnamed(path))
         return next(same, None)
+
+
+def texts(api: Api, operation: Operation) -> list[str]:
+    """The fields of its JSON body that may be texts of whatever kind, as far as the document tells."""
+    content = api.followed(operation.details.get("requestBody", {})).get("content", {})
+    schema = api.followed(content.get("application/json", {}).get("schema", {}))
+    found = []
+    for name, value in schema.get("properties", {}).items():
+        field = api.followed(value)
+        kinds = [field, *map(api.followed, (*field.get("anyOf", ()), *field.get("oneOf", ())))]
+        if any(kind.get("type") in ("string", ["string", "null"]) and not CHOSEN & kind.keys() for kind in kinds):
+            found.append(name)
+    return found
 
 
 def unnamed(path: str) -> str:

@@ -60,17 +60,22 @@ def _path(chance: random.Random, turn: int, word: str, collections: tuple[str, .
 
 def _headers(chance: random.Random, word: str) -> dict[str, str]:
     return {
+        **remarks(word),
         "Host": f"{word}.example",
-        "User-Agent": f"{word}/1.0",
-        "Referer": f"https://{word}.example/{word}",
         "Accept-Language": word[:2],
         "Content-Type": f"application/x-{word}",
         "Cookie": f"session={word}",
         "Authorization": f"Bearer {word}",
         "Origin": f"https://{word}.example",
         "X-Forwarded-For": f"10.{chance.randrange(250)}.{chance.randrange(250)}.7",
-        **{f"X-{name}": word for name in ("Request-ID", "Tenant-ID", "User-ID", "Api-Key", "Client-Version")},
+        **{f"X-{name}": word for name in ("Tenant-ID", "User-ID", "Api-Key")},
     }
+
+
+def remarks(word: str) -> dict[str, str]:
+    """Headers that change nothing of what is asked for."""
+    told = {"User-Agent": f"{word}/1.0", "Referer": f"https://{word}.example/{word}"}
+    return {**told, "X-Request-ID": word, "X-Client-Version": word}
 
 
 def send(port: int, whim: Whim, timeout: float = 10) -> int:

@@ -219,10 +219,12 @@ class Deploy:
         expect(response.status == self.thing.status, f"{self.thing.status} from {self.thing.create}", _shown(response))
         return Made(self.id_in(response), marker, email, response)
 
-    def attempt(self, web: Process, marker: str, email: str, **options: Any) -> http.Response:
-        """Asks for a thing to be created, whatever the answer."""
+    def attempt(
+        self, web: Process, marker: str, email: str, *, more: Mapping[str, str] | None = None, **options: Any
+    ) -> http.Response:
+        """Asks for a thing to be created, whatever the answer; `more` stands in its body as well."""
         method, _, path = self.thing.create.partition(" ")
-        body = filled(self.thing.body, marker=marker, email=email)
+        body = filled(self.thing.body, marker=marker, email=email) | (more or {})
         return web.ask(method, path, body=body, **options)
 
     def id_in(self, response: http.Response) -> str:
@@ -388,8 +390,8 @@ def unique_marker(length: int = MARKER_LENGTH) -> str:
 
 
 def unique_email() -> str:
-    """The address of a person who does not exist."""
-    return f"{uuid4().hex}@example.com"
+    """The address of a person who does not exist, in a domain that nobody else is in."""
+    return f"{uuid4().hex}@{uuid4().hex[:12]}.example.com"
 
 
 def _address(url: str) -> tuple[str, int]:
