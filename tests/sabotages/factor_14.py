@@ -17,6 +17,7 @@ MEASURE = "    telemetry.QUEUE_JOBS.clear()\n"
 COUNTED = "    requests.inc()\n"
 ENDED = "            telemetry.IN_FLIGHT.dec()\n"
 RECORDED = "            _record(scope, status, sent, perf_counter() - started)\n"
+TAKEN = "        origin = arguments.pop(ORIGIN, {})\n"
 ORIGIN = "    return tracing.carrier() | ("
 BATCH = "    provider.add_span_processor(BatchSpanProcessor(exporter))\n"
 ENDPOINT = """    if settings.otel_exporter_otlp_endpoint is None:
@@ -88,6 +89,12 @@ SABOTAGES = [
         "XIV.2",
         "the context is dropped on the way into the queue",
         (Edit(JOBS, ORIGIN, "    return ("),),
+        ("XIV.1", "XIV.3", "IX.2"),
+    ),
+    Sabotage(
+        "XIV.2",
+        "a job that is tried again begins a trace of its own",
+        (Edit("src/orders/worker.py", TAKEN, TAKEN + "        if failures:\n            origin = {}\n"),),
         ("XIV.1", "XIV.3", "IX.2"),
     ),
     Sabotage(

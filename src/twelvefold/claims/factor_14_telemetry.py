@@ -28,6 +28,8 @@ AT_ONCE = 5
 SETTLED_SECONDS = 5.0  # within which a count shows, where it is not made before the answer is sent
 SCRAPES = 10
 GRACE_SECONDS = 5.0
+FAILS_SECONDS = 5.0
+RETRIED_SECONDS = 8.0  # longer than services usually wait before they try a job again for the first time
 EXCHANGES = 60
 USUAL_PORT = 4318  # where OTLP over HTTP goes when nobody says where
 HANDFUL = 20
@@ -248,16 +250,24 @@ def _a_trace_crosses(deploy: Deploy, telemetry: Telemetry, observe: Observations
         running = [process for process in (web, worker) if process]
         for process in running:
             deploy.wait_until_ready(process)
-        contexts = [Context(uuid4().hex, uuid4().hex[:16]) for _ in range(2)]
+        retried = _retried(deploy, web) if worker else None
+        contexts = [_context() for _ in range(2)]
         made = [deploy.create(web, headers={"traceparent": context.header}) for context in contexts]
         if worker:
             eventually(lambda: all(deploy.done(one) for one in made), "the jobs to be done", 20)
+        again = bool(retried and _done_in_the_end(deploy, retried.id))
         with suppress(Violation):  # most exporters wait for more spans before they send any; an end makes them send
             eventually(lambda: of_web.of(contexts[1].trace) and (not worker or of_worker.of(contexts[1].trace)), "", 6)
         for process in running:
             process.stop()
         for context in contexts:
             _is_one_trace(context, of_web, of_worker if worker else None)
+        if retried and again:
+            _is_one_trace(retried.context, of_web, of_worker)
+            late = [span for span in of_worker.of(retried.context.trace) if span.ended > retried.mended]
+            seen = ", ".join(map(str, of_worker.of(retried.context.trace)))
+            expect(late, "the attempt that succeeded in the client's trace too", f"only those before it: {seen}")
+            observe.note("a job that failed at first stays in its trace")
         expect(not of_web.trouble + of_worker.trouble, "OTLP over HTTP", (of_web.trouble + of_worker.trouble)[:1])
         names = {span.service for span in of_web.spans + of_worker.spans}
         nameless = {name for name in names if not name or name.startswith("unknown_service")}
@@ -265,6 +275,44 @@ def _a_trace_crosses(deploy: Deploy, telemetry: Telemetry, observe: Observations
         observe.note(
             f"{len(of_web.spans)} spans from web and {len(of_worker.spans)} from worker, of {' and '.join(names)}"
         )
+
+
+def _context() -> Context:
+    return Context(uuid4().hex, uuid4().hex[:16])
+
+
+@dataclass(frozen=True)
+class _Retried:
+    """A thing whose job has failed once."""
+
+    id: str
+    context: Context
+    mended: int
+    """Since when its job can succeed, in nanoseconds since 1970."""
+
+
+def _retried(deploy: Deploy, web: Process) -> _Retried | None:
+    """Makes a thing whose job fails at first; None where the experiment cannot make it fail."""
+    thing, jobs, context = deploy.thing, deploy.jobs, _context()
+    if not thing.table:
+        return None
+    events = "UPDATE" if jobs.table == thing.table else "INSERT OR UPDATE"
+    with deploy.db.failing(jobs.table, events) as failures:
+        response = deploy.attempt(web, unique_marker(), unique_email(), headers={"traceparent": context.header})
+        if response.status != thing.status:
+            return None
+        with suppress(Violation):  # which need not be: the job may be done otherwise
+            eventually(failures, "its job to fail", FAILS_SECONDS)
+        failed = failures()
+    return _Retried(deploy.id_in(response), context, time.time_ns()) if failed else None
+
+
+def _done_in_the_end(deploy: Deploy, identifier: str) -> bool:
+    """Whether a failed job is tried again soon, which is not this claim's matter."""
+    with suppress(Violation):
+        eventually(lambda: deploy.done(identifier), "the job to be tried again", RETRIED_SECONDS)
+        return True
+    return False
 
 
 def _is_one_trace(context: Context, of_web: Collector, of_worker: Collector | None) -> None:

@@ -33,6 +33,8 @@ class Span:
     """`server`, `producer`, `consumer` and so on."""
     service: str
     """What the resource calls itself (`service.name`)."""
+    ended: int
+    """When, in nanoseconds since 1970."""
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name!r}"
@@ -113,7 +115,7 @@ def _of_protobuf(body: bytes) -> Iterator[Span]:
         service = {entry.key: entry.value.string_value for entry in group.resource.attributes}.get("service.name", "")
         for span in (span for scope in group.scope_spans for span in scope.spans):
             ids = (span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex())
-            yield Span(*ids, span.name, KINDS[span.kind], service)
+            yield Span(*ids, span.name, KINDS[span.kind], service, span.end_time_unix_nano)
 
 
 def _of_json(body: Any) -> Iterator[Span]:
@@ -122,7 +124,8 @@ def _of_json(body: Any) -> Iterator[Span]:
         service = {entry["key"]: entry["value"].get("stringValue", "") for entry in attributes}.get("service.name", "")
         for span in (span for scope in group.get("scopeSpans", []) for span in scope.get("spans", [])):
             ids = (span["traceId"], span["spanId"], span.get("parentSpanId") or "")
-            yield Span(*ids, span.get("name", ""), KINDS[int(span.get("kind", 0))], service)
+            kind, ended = KINDS[int(span.get("kind", 0))], int(span.get("endTimeUnixNano", 0))
+            yield Span(*ids, span.get("name", ""), kind, service, ended)
 
 
 @contextmanager
