@@ -3,6 +3,7 @@
 from . import Edit, Sabotage
 
 SETTINGS = "src/orders/settings.py"
+CACHE = "src/orders/resources/cache/__init__.py"
 SERVER = "src/orders/web/server.py"
 MAIN = "src/orders/__main__.py"
 ROUTES = "src/orders/notes/routes.py"
@@ -331,6 +332,19 @@ SABOTAGES = [
             ),
         ),
         neighbours=("III.2", "VII.1"),
+    ),
+    Sabotage(
+        "III.5",
+        "the cache keeps the password with which it began",
+        (
+            Edit(
+                CACHE,
+                "        self._settings = settings\n",
+                '        self._url = settings.secret("cache_url") if settings.cache_url else ""\n',
+            ),
+            Edit(CACHE, 'connection_to(self._settings.secret("cache_url"))', "connection_to(self._url)"),
+        ),
+        neighbours=("III.2", "IV.4"),
     ),
     Sabotage(
         "III.5",

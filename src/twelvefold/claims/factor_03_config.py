@@ -15,9 +15,21 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..harness import collector, contents, groups, http, leaks, reads, sockets
+from ..harness.caches import Cache
 from ..harness.claim import NotApplicable, NotRun, Observations, Violation, claim, expect, need
 from ..harness.collector import Collector
-from ..harness.config import Trial, canary, declared, files_since, much_logged, named, secrets_of, trials, with_password
+from ..harness.config import (
+    NO_PASSWORD,
+    Trial,
+    canary,
+    declared,
+    files_since,
+    much_logged,
+    named,
+    secrets_of,
+    trials,
+    with_password,
+)
 from ..harness.deploy import Deploy, Deploys, unique_email, unique_marker
 from ..harness.own_code import modules, roots
 from ..harness.portrait import Portrait, differences, noise_of
@@ -33,6 +45,7 @@ JOB_SECONDS = 20
 END_SECONDS = 5
 LOOK_SECONDS = 0.01
 ROTATION_SECONDS = 5
+USED_AGAIN_SECONDS = 30  # a cache that has refused somebody may be left alone for a while
 REQUESTS = 10
 MOST_VALUES = 6
 CURIOUS = "/debug /debug/vars /env /config /settings /info /.env /.git/config /actuator/env /server-status".split()
@@ -421,15 +434,20 @@ def credentials_rotate_while_it_runs(deploy: Deploy, observe: Observations) -> N
     user = deploy.stack.enter_context(role(deploy.db, password))
     url = with_password(deploy.db.url, password, user.name)
     file.write_text(url)
+    cache = RotatingCache.of(deploy)
     by_file: dict[str, Any] = {resource.url: None, f"{resource.url}{suffix}": str(file)}
+    by_file |= {cache.variable: None, f"{cache.variable}{suffix}": str(cache.file)} if cache else {}
     running = [deploy.start(name, ready=False, **by_file) for name in deploy.contract.long_running]
     for process in running:
         deploy.wait_until_ready(process)
     web = next(process for process in running if process.type == deploy.web.process)
     works(deploy, web)
+    has_hits = bool(cache and cache.is_used(deploy, web))
     for number in (1, 2):  # who looks once more and then never again is found by the second
         revoked, url = url, with_password(url, canary())
         rotate(user, file, url)
+        if cache:
+            cache.rotate()
         expect(not user.is_let_in(revoked), "the old password to be refused")
         took = eventually(
             lambda: succeeds(deploy, web), f"a request to succeed after rotation {number}", ROTATION_SECONDS
@@ -438,6 +456,10 @@ def credentials_rotate_while_it_runs(deploy: Deploy, observe: Observations) -> N
         answers = at_once(lambda: succeeds(deploy, web), REQUESTS)
         observe.expect(all(answers), f"{REQUESTS} requests at once to succeed", f"{answers.count(False)} that did not")
         works(deploy, web)
+        if cache and has_hits:
+            used = f"the cache to be used again after its rotation {number}"
+            took = eventually(lambda: cache.is_used(deploy, web), used, USED_AGAIN_SECONDS, pause=0.2)
+            observe.measure(f"rotation {number}: first hit of the cache", took, "<", USED_AGAIN_SECONDS, "s")
     for process in running:
         expect(process.alive, f"{process.type} to keep running", process.tail())
         if process.port:
@@ -448,11 +470,52 @@ def credentials_rotate_while_it_runs(deploy: Deploy, observe: Observations) -> N
     observe.note(f"same PIDs: {', '.join(f'{process.type} {process.pid}' for process in running)}")
 
 
-def rotate(user: Role, file: Path, url: str) -> None:
-    """Replaces the file in one step, as a platform does, and has the old password refused everywhere."""
+@dataclass
+class RotatingCache:
+    """A cache whose address, with a password, stands in a file."""
+
+    variable: str
+    file: Path
+    server: Cache
+
+    @classmethod
+    def of(cls, deploy: Deploy) -> RotatingCache | None:
+        """That of a deploy; None where there is none, or none whose address is a secret and has a password."""
+        resource = deploy.contract.resource("cache")
+        schemes = [one for one in (resource.schemes or ["redis"]) if one not in NO_PASSWORD] if resource else []
+        if resource is None or not schemes or resource.url not in deploy.contract.config.secrets:
+            return None
+        made = cls(resource.url, deploy.folder / "cache-url", deploy.with_cache(schemes[0]))
+        made.rotate()
+        return made
+
+    def rotate(self) -> None:
+        """Has the old password refused, and everybody put out who came in with it."""
+        password = canary()
+        replace_file(self.file, with_password(self.server.url, password))
+        self.server = self.server.guarded(password)
+
+    def is_used(self, deploy: Deploy, web: Process) -> bool:
+        """Whether something that is read twice comes from it."""
+        before = self.server.hits()
+        made = deploy.create(web)
+        for _ in range(2):
+            deploy.read(web, made)
+            if deploy.thing.list:
+                ask(web, *deploy.thing.list.split(" ", 1))
+        return self.server.hits() > before
+
+
+def replace_file(file: Path, text: str) -> None:
+    """Replaces a file in one step, as a platform does."""
     fresh = file.with_suffix(".new")
-    fresh.write_text(url)
+    fresh.write_text(text)
     fresh.replace(file)
+
+
+def rotate(user: Role, file: Path, url: str) -> None:
+    """Replaces the file, and has the old password refused everywhere."""
+    replace_file(file, url)
     user.set_password(str(urlsplit(url).password))
     user.end_sessions()
 

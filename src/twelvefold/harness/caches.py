@@ -8,7 +8,7 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
@@ -39,6 +39,8 @@ class Cache:
     port: int
     pid: int
     program: str
+    password: str = ""
+    """By which the experiment itself is let in; memcached has none."""
 
     @property
     def url(self) -> str:
@@ -68,11 +70,12 @@ class Cache:
         """Sends a whole request in the server's protocol; returns its whole answer."""
         ask, end = LAST_WORDS["memcached" if self.scheme == "memcached" else "redis"]
         with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
-            connection.sendall(request + ask)
+            let_in = resp(b"AUTH", self.password.encode()) if self.password else b""
+            connection.sendall(let_in + request + ask)
             answer = b""
             while not answer.endswith(end) and (data := connection.recv(65536)):
                 answer += data
-            return answer.removesuffix(end)
+            return answer.removesuffix(end).removeprefix(b"+OK\r\n" if let_in else b"")
 
     def names(self) -> list[bytes]:
         """The names of everything that it holds."""
@@ -86,6 +89,13 @@ class Cache:
         if self.scheme == "memcached":
             return b"set %b 0 60 %d\r\n%b\r\n" % (key, len(value), value)
         return resp(b"SET", key, value)
+
+    def guarded(self, password: str) -> Cache:
+        """The same server, which from now on lets in who has this password, and nobody else; who is in is put out."""
+        self.exchange(resp(b"CONFIG", b"SET", b"requirepass", password.encode()))
+        guarded = replace(self, password=password)
+        guarded.exchange(resp(b"CLIENT", b"KILL", b"TYPE", b"normal"))
+        return guarded
 
     def hits(self) -> int:
         """How often it had what it was asked for, by its own count."""
