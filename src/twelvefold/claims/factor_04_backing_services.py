@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from functools import partial
 
-from ..harness import caches, outage, suite
+from ..harness import caches, losses, outage, suite
 from ..harness.attached import Attached
 from ..harness.caches import Cache
 from ..harness.claim import NotApplicable, NotRun, Observations, claim, expect, need
@@ -150,7 +150,8 @@ def an_outage_of_the_database_is_survived(deploy: Deploy, observe: Observations)
 def a_lost_cache_is_slower_never_wrong(deploy: Deploy, observe: Observations) -> None:
     proxy, cache = deploy.proxied("cache"), deploy.with_cache()
     resource, age = deploy.contract.resource("cache"), allowed_age(deploy)
-    web = deploy.start(deploy.web.process)
+    web, *early = outage.start(deploy, _with_its_jobs(deploy))
+    outage.wait_until_ready(deploy, [web, *early])
     ledger = Ledger(deploy)
 
     ledger.create(web)
@@ -164,6 +165,12 @@ def a_lost_cache_is_slower_never_wrong(deploy: Deploy, observe: Observations) ->
     ledger.check(web, "from the cache")
     if not cache.hits():
         raise NotRun("nothing that can be asked for comes from the cache: it has no hit")
+    for worker in early:
+        for one in ledger.there:
+            eventually(partial(deploy.done, one), "the jobs to be done with a cache", END_SECONDS)
+        worker.kill()
+    steady, lost = losses.after_a_flush(cache, ledger, web)
+    expect(not lost, "all that was told of a thing to be told once the cache was emptied", "; ".join(lost[:3]))
     for name, spoil in caches.ways_to_spoil(cache):
         spoil()
         ledger.check(web, f"while the cache {name}")
@@ -181,6 +188,9 @@ def a_lost_cache_is_slower_never_wrong(deploy: Deploy, observe: Observations) ->
     eventually(lambda: _answers_again(cache, ledger, web), used, USED_AGAIN_SECONDS, pause=0.2)
     stale = Staleness(ledger)
     proxy.cut()
+    away = losses.told(ledger, web)
+    lost = losses.lost(steady, {key: away.get(key) for key in steady})
+    expect(not lost, "all that was told of a thing to be told while the cache is away", "; ".join(lost[:3]))
     second, *others = outage.start(deploy)
     stale.delete(web)
     stale.change()
@@ -206,6 +216,13 @@ def a_lost_cache_is_slower_never_wrong(deploy: Deploy, observe: Observations) ->
         ledger.check(process, "once the cache is back")
         ledger.check_list(process, "once the cache is back")
     observe.measure("slowest answer", ledger.slowest, "<=", SLOW_SECONDS, "s")
+
+
+def _with_its_jobs(deploy: Deploy) -> list[str]:
+    """Web, and the process type that completes what web has created, if there is one."""
+    web, jobs = deploy.web.process, deploy.contract.jobs
+    there = jobs and jobs.process != web and jobs.process in deploy.contract.processes
+    return [web, jobs.process] if jobs and there else [web]
 
 
 def _answers_again(cache: Cache, ledger: Ledger, web: Process) -> bool:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from . import api, http, pages
 from .claim import HarnessError, Violation, expect
@@ -67,6 +68,15 @@ class Ledger:
         if self.deploy.database and table:
             kept = self.deploy.db.holding(table, made.marker)
             expect(kept == 1, _at(f"one row in {table} for a thing that was confirmed", when), kept)
+
+    def document(self, web: Process, made: Made) -> Any:
+        """All that the service tells of a thing."""
+        try:
+            return self.deploy.read(web, made, timeout=PATIENCE_SECONDS).json()
+        except http.NO_ANSWER as error:
+            raise Violation(f"expected an answer to {self.deploy.thing.read}, saw {error!r}") from None
+        except ValueError:
+            return None  # whether it is JSON is looked at with the marker
 
     def marker(self, web: Process, made: Made, when: str = "") -> str | None:
         """What the service answers where the marker is; None when it knows no such thing. Raises Violation."""
