@@ -59,7 +59,7 @@ class Answer:
             return True
         with suppress(ValueError):
             address = ip_address(host)
-            return address.is_loopback or address.is_unspecified or address.is_private
+            return address.is_loopback or address.is_unspecified  # other private ones may be what clients have sent
         return False
 
     def _servers(self) -> list[str]:
