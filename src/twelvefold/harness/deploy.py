@@ -25,6 +25,7 @@ from .proxy import Proxy
 from .workspace import Workspace
 
 RELEASE_SECONDS = 60.0
+TOO_MANY = 429  # requests, from one client
 MARKER_LENGTH = len("marker-") + 32
 STARTED_SECONDS = 1.0  # how long a process without a readiness address must have run to count as started
 
@@ -216,6 +217,8 @@ class Deploy:
             response = self.attempt(web, marker, email, **options)
         except http.NO_ANSWER as error:
             raise Violation(f"expected {self.thing.status} from {self.thing.create}, saw no answer: {error}") from None
+        if response.status == TOO_MANY:
+            raise NotRun(f"{self.thing.create} was refused with {TOO_MANY}: [config] given may raise the limit")
         expect(response.status == self.thing.status, f"{self.thing.status} from {self.thing.create}", _shown(response))
         return Made(self.id_in(response), marker, email, response)
 
