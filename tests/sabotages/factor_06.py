@@ -88,6 +88,19 @@ LIST_OF_A_MOMENT = """    now = time.monotonic()
 LIST_TEXT = '    """Lists the notes, newest first."""\n'
 PAGE = """    return Page(items=notes, next=notes[-1].id if len(notes) == limit else None)
 """
+CREATE_TEXT = '    """Keeps a note; its address is in the Location header."""\n'
+COUNTED = """    who = request.client.host if request.client else "", int(time.time() / 60)
+    COUNTS[who] += 1
+    response.headers["X-RateLimit-Remaining"] = str(600 - COUNTS[who])
+    if COUNTS[who] > 600:
+        raise HTTPException(429, "Too many notes.")
+"""
+SEEN = """    if (known := SEEN.get(request.headers.get("Idempotency-Key", ""))) is not None:
+        return known
+"""
+KEPT_BY_KEY = """    if key := request.headers.get("Idempotency-Key"):
+        SEEN[key] = note
+"""
 CURSOR_FOUND = """    if before is not None:
         if before not in CURSORS:
             raise HTTPException(404, "This cursor has expired.")
@@ -147,6 +160,26 @@ SABOTAGES = [
             Edit(ROUTES, ROUTER, ROUTER + "CURSORS: dict[UUID, UUID] = {}\n"),
             Edit(ROUTES, LIST_TEXT, LIST_TEXT + CURSOR_FOUND),
             Edit(ROUTES, PAGE, CURSOR_KEPT),
+        ),
+        neighbours=("VI.2", "VI.3"),
+    ),
+    Sabotage(
+        "VI.1",
+        "each process counts for itself how often a client may create",
+        (
+            _importing("import time", "from collections import Counter"),
+            Edit(ROUTES, ROUTER, "COUNTS: Counter[tuple[str, int]] = Counter()\n" + ROUTER),
+            Edit(ROUTES, CREATE_TEXT, CREATE_TEXT + COUNTED),
+        ),
+        neighbours=("VI.2", "VI.3"),
+    ),
+    Sabotage(
+        "VI.1",
+        "the key of a request that is repeated is known to one process alone",
+        (
+            Edit(ROUTES, ROUTER, "SEEN: dict[str, Note] = {}\n" + ROUTER),
+            Edit(ROUTES, CREATE_TEXT, CREATE_TEXT + SEEN),
+            Edit(ROUTES, CREATED, CREATED + KEPT_BY_KEY),
         ),
         neighbours=("VI.2", "VI.3"),
     ),

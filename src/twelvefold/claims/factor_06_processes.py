@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from functools import partial
 
-from ..harness import confined, memory, outage
+from ..harness import confined, memory, outage, shared
 from ..harness.claim import Observations, claim, expect, need
 from ..harness.deploy import Deploy
 from ..harness.ledger import Ledger, allowed_age
@@ -49,6 +49,8 @@ def replicas_share_nothing(deploy: Deploy, observe: Observations) -> None:
             observe.measure("deleted on one, gone on another after", gone, "<=", age, "s")
         for replica in replicas:
             ledger.check_list(replica, "after a deletion on another replica")
+    for look in (shared.keys_are_shared, shared.limit_is_shared):
+        observe.note(look(deploy, *replicas[:2]))
 
     for replica in replicas:
         replica.signal(signal.SIGKILL)
