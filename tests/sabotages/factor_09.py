@@ -94,6 +94,24 @@ SABOTAGES = [
         neighbours=("VII.1", "VIII.3"),
     ),
     Sabotage(
+        "IX.1",
+        "the first list takes 15 s",
+        (
+            Edit(
+                ROUTES,
+                "        notes = await queries.newest(",
+                "        _load()\n        notes = await queries.newest(",
+            ),
+            Edit(
+                ROUTES,
+                "from contextlib import suppress\n",
+                "import time\nfrom contextlib import suppress\nfrom functools import cache as once\n",
+            ),
+            Edit(ROUTES, ROUTER, f"{ROUTER}\n\n@once\ndef _load() -> None:\n    time.sleep(15)\n"),
+        ),
+        neighbours=("VII.1", "VIII.3", "IX.2"),
+    ),
+    Sabotage(
         "IX.2",
         "ends at the signal",
         (

@@ -30,6 +30,7 @@ from ..harness.jobs import (
 )
 from ..harness.kin import Birth, kin, left_of
 from ..harness.processes import Process, eventually
+from ..harness.traffic import ask
 
 BOOTS, BOOT_SECONDS = 5, 10
 HOLD_SECONDS = 4
@@ -87,8 +88,20 @@ def _boot_until_written(deploy: Deploy, made: list[Made]) -> float:
     made.append(answer)
     if table:
         expect(deploy.db.count(table) == len(made), f"a row for each answer in {table}", deploy.db.count(table))
+    _expect_first_reads(deploy, web, answer)
     web.kill()
     return seconds
+
+
+def _expect_first_reads(deploy: Deploy, web: Process, made: Made) -> None:
+    """Asks a new web for what nobody has asked it before: what it puts off until then belongs to its boot as well."""
+    for route in (deploy.thing.list, deploy.thing.read):
+        if route:
+            method, _, path = route.replace("{id}", made.id).partition(" ")
+            answer = ask(web, method, path, timeout=BOOT_SECONDS)
+            expect(
+                answer.response, f"the first {route} after a boot to be answered within {BOOT_SECONDS} s", "no answer"
+            )
 
 
 def _written(deploy: Deploy, web: Process) -> Made | None:
