@@ -22,7 +22,7 @@ Identity = Literal["self", "namespace", "user"]
 CANNOT_BECOME, NOT_FOUND = 126, 127  # exit codes, as a shell's
 
 # linux/prctl.h, linux/securebits.h, linux/sched.h, linux/capability.h
-PR_SET_PDEATHSIG, PR_SET_SECUREBITS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 1, 28, 47, 2
+PR_SET_PDEATHSIG, PR_SET_SECUREBITS, PR_SET_CHILD_SUBREAPER, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 1, 28, 36, 47, 2
 SECBIT_NO_SETUID_FIXUP = 4
 CLONE_NEWUSER = 0x10000000
 CAPABILITY_VERSION, CAP_DAC_OVERRIDE = 0x20080522, 1
@@ -36,20 +36,23 @@ def spawn(
     *,
     identity: Identity = "self",
     last_signal: int = signal.SIGKILL,
+    adopts: bool = False,
     **options: Any,
 ) -> subprocess.Popen[bytes]:
     """Starts `argv`, which gets `last_signal` when this process ends without having stopped it.
 
     The options are Popen's. By default the program has no input, and a session of its own, out of
-    reach of the terminal's Ctrl-C. Call it from the main thread: to the kernel, the thread that
-    calls is the parent.
+    reach of the terminal's Ctrl-C. With `adopts`, what its children leave behind becomes its own
+    child, as in a container. Call it from the main thread: to the kernel, the thread that calls is
+    the parent.
     """
     options = {"stdin": subprocess.DEVNULL, "start_new_session": True, **options}
     if sys.platform != "linux":
         process = subprocess.Popen(["/usr/bin/env", *argv], **options)  # it names what is missing
         watch(process, last_signal, group=options["start_new_session"])
         return process
-    shim = [sys.executable, "-I", "-S", __file__, str(os.getpid()), str(int(last_signal)), identity]
+    given = [str(os.getpid()), str(int(last_signal)), identity, str(int(adopts))]
+    shim = [sys.executable, "-I", "-S", __file__, *given]
     return subprocess.Popen([*shim, *argv], **options)
 
 
@@ -103,7 +106,7 @@ def _become_user(libc: ctypes.CDLL) -> None:
     libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE, 0, 0)
 
 
-def _main(parent: str, last_signal: str, identity: str, *argv: str) -> int:
+def _main(parent: str, last_signal: str, identity: str, adopts: str, *argv: str) -> int:
     libc = ctypes.CDLL(None, use_errno=True)
     try:
         {"namespace": _enter_namespace, "user": _become_user}.get(identity, lambda _: None)(libc)
@@ -112,6 +115,7 @@ def _main(parent: str, last_signal: str, identity: str, *argv: str) -> int:
         return CANNOT_BECOME
     # After the change of identity, which would clear it. The parent may have ended before.
     libc.prctl(PR_SET_PDEATHSIG, int(last_signal), 0, 0, 0)
+    libc.prctl(PR_SET_CHILD_SUBREAPER, int(adopts), 0, 0, 0)
     if os.getppid() != int(parent):
         return CANNOT_BECOME
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # ignored by Python; the program would inherit it

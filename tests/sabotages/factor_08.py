@@ -291,4 +291,32 @@ SABOTAGES = [
         ),
         neighbours=("VIII.1", "VIII.2", "IX.3"),
     ),
+    Sabotage(
+        "VIII.4",
+        "an answer leaves work to a process of its own",
+        (
+            Edit(ROUTES, "from contextlib import suppress\n", "import subprocess\nfrom contextlib import suppress\n"),
+            Edit(
+                ROUTES,
+                ANSWER,
+                '    subprocess.Popen(["sleep", "20"], start_new_session=True, env={})\n' + ANSWER,
+            ),
+        ),
+        neighbours=("VII.1", "VIII.1"),
+        also=("IX.2",),
+    ),
+    Sabotage(
+        "VIII.4",
+        "a job leaves work to a process that nobody knows",
+        (
+            Edit("src/orders/notes/jobs.py", "from ..jobs", "import subprocess\n\nfrom ..jobs"),
+            Edit(
+                "src/orders/notes/jobs.py",
+                "    for (text,) in await cursor.fetchall():\n",
+                "    for (text,) in await cursor.fetchall():\n"
+                '        subprocess.run(["/bin/sh", "-c", "setsid sleep 20 &"], env={}, check=True)\n',
+            ),
+        ),
+        neighbours=("VII.1", "VIII.1"),
+    ),
 ]

@@ -42,6 +42,7 @@ SHARE_SECONDS = 0.06  # of each job that is done at once: what a machine has to 
 TRIES, NOT_WORTH_IT = 3, 1.25  # a busy machine can make four workers look slower than they are, but not as slow as one
 
 LOOK_AGAIN_SECONDS = 0.7
+WORK_SECONDS = 5.0
 
 LEAD_SECONDS = 0.5  # how long before a tick the time is moved to
 TICK_SECONDS = 6.0  # how long a tick may take to become a job
@@ -272,7 +273,7 @@ class Ticks:
     seconds=5,
 )
 def processes_stay_in_the_foreground(deploy: Deploy, observe: Observations) -> None:
-    """Starts one of each process type, and looks with the kernel's eyes at who is there and who does what."""
+    """Starts one of each process type, has them work, and looks with the kernel's eyes at who does what."""
     began = time.time()
     names = deploy.contract.long_running
     if not names:
@@ -281,6 +282,7 @@ def processes_stay_in_the_foreground(deploy: Deploy, observe: Observations) -> N
     for process in running:
         deploy.wait_until_ready(process)
         expect(process.alive, f"{process.type} to stay, as the PID that was started", f"exit code {process.exit_code}")
+    _have_them_work(deploy, running)
     apart = _stray(deploy, running) & _stray(deploy, running, after=LOOK_AGAIN_SECONDS)
     observe.measure("processes outside of the group of the PID that was started", len(apart), "==", 0)
     for process in running:
@@ -291,6 +293,17 @@ def processes_stay_in_the_foreground(deploy: Deploy, observe: Observations) -> N
     files = [file for process in running for file in pid_files(process, deploy.folder, since=began)]
     expect(not files, "no PID file", ", ".join(files))
     observe.note(f"{', '.join(names)}: the PID that was started does the work, without a PID file")
+
+
+def _have_them_work(deploy: Deploy, running: Sequence[Process]) -> None:
+    """Creates a thing, and waits until its job is done; whether that comes about is for others to say."""
+    contract = deploy.contract
+    web = next((one for one in running if contract.web and one.type == contract.web.process), None)
+    if web and contract.thing:
+        with suppress(Violation):
+            made = deploy.create(web)
+            if contract.jobs and contract.jobs.process in contract.processes and deploy.database:
+                wait_until_done(deploy, [made], WORK_SECONDS)
 
 
 def _stranger_sessions(deploy: Deploy, running: Sequence[Process]) -> set[int]:

@@ -70,9 +70,13 @@ class ProcessDriver:
     def start(
         self, argv: Sequence[str], environment: Mapping[str, str], folder: Path, prefix: Sequence[str] = ()
     ) -> Handle:
-        """Starts a program as the leader of a process group, which ends with this process however that ends."""
+        """Starts a program as the leader of a process group, which ends with this process however that ends.
+
+        It adopts what its children leave behind: so that is found, whatever it was given.
+        """
         return tether.spawn(
             [*prefix, *argv],
+            adopts=True,
             env={"PATH": self._path, **environment},
             cwd=folder,
             stdout=subprocess.PIPE,
