@@ -21,6 +21,10 @@ PURGE = """\
 """
 PURGED = '    log.info("purged", **found)'
 
+WEB = "src/orders/web/app.py"
+STARTED = "            app.state.resources = resources\n"
+TEXTS = "    for (text,) in await cursor.fetchall():\n"
+
 SABOTAGES = [
     Sabotage(
         "XII.1",
@@ -106,6 +110,42 @@ SABOTAGES = [
             ),
         ),
         neighbours=("XII.1", "XII.3", "VIII.1"),
+    ),
+    Sabotage(
+        "XII.2",
+        "a job makes the table that it writes to",
+        (
+            Edit(
+                "src/orders/notes/jobs.py",
+                TEXTS,
+                f"{TEXTS}        await work.connection.execute(\n"
+                '            "CREATE TABLE IF NOT EXISTS word_counts (note_id uuid, words int)"\n        )\n'
+                "        await work.connection.execute(\n"
+                '            "INSERT INTO word_counts VALUES (%s, %s)", (note_id, len(text.split()))\n        )\n',
+            ),
+        ),
+        neighbours=("XII.1", "XII.3", "VIII.3"),
+    ),
+    Sabotage(
+        "XII.2",
+        "web changes old rows as it starts",
+        (
+            Edit(
+                WEB,
+                STARTED,
+                f"{STARTED}            with suppress(Exception):\n"
+                "                async with resources.postgres.connection() as connection:\n"
+                "                    await connection.execute(\n"
+                '                        "UPDATE notes SET author = lower(author) WHERE author <> lower(author)"\n'
+                "                    )\n",
+            ),
+            Edit(
+                WEB,
+                "from contextlib import asynccontextmanager\n",
+                "from contextlib import asynccontextmanager, suppress\n",
+            ),
+        ),
+        neighbours=("XII.1", "XII.3", "VII.1"),
     ),
     Sabotage(
         "XII.3",

@@ -6,14 +6,16 @@ import json
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ..harness import contents, migrating, repository, tracing
 from ..harness.beginnings import wait_until_begun
-from ..harness.claim import NotApplicable, NotRun, Observations, claim, expect, need
+from ..harness.claim import NotApplicable, NotRun, Observations, Violation, claim, expect, need
 from ..harness.config import canary
-from ..harness.deploy import RELEASE_SECONDS, Deploy, Deploys, filled, unique_marker
+from ..harness.deploy import RELEASE_SECONDS, Deploy, Deploys, filled, unique_email, unique_marker
 from ..harness.http import NO_ANSWER
+from ..harness.jobs import settled
 from ..harness.kin import kin, left_of
 from ..harness.migrating import Watch
 from ..harness.one_off import executed, held_at, is_of_release, mapped, opened, packages, program_of, variables_of
@@ -22,6 +24,8 @@ from ..harness.processes import Process, eventually
 from ..harness.rehearsal import Rehearsal
 from ..harness.releases import Rollout, configuration
 from ..harness.sockets import connections, listeners
+from ..harness.trouble import has_worker
+from ..harness.week import Week
 from ..harness.workspace import Workspace
 
 AT_ONCE = 5
@@ -149,13 +153,48 @@ def _booting_migrates_nothing(deploy: Deploy, watch: Watch, observe: Observation
 
 
 def _using_it_migrates_nothing(deploy: Deploy, watch: Watch) -> None:
+    """Neither the schema nor, when more of them start, the things that are there already."""
     if deploy.contract.web is None or deploy.contract.thing is None:
         return
-    before = watch.attempts()
-    web = deploy.start(deploy.web.process)
+    before, known, week = watch.attempts(), watch.statements(), Week(deploy)
+    web = deploy.start(deploy.web.process, ready=False)
+    if has_worker(deploy):
+        deploy.start(deploy.jobs.process, ready=False)
+    deploy.wait_until_ready(web)
     _use(deploy, web)
-    web.kill()
-    expect(watch.attempts() == before, "no change of the schema by web at work", dict(watch.statements()))
+    _create_and_wait(deploy, web)
+    rows = settled(lambda: _things(deploy))
+    later = [week.start(name) for name in deploy.contract.long_running]
+    for process in later:
+        wait_until_begun(deploy, process)
+    if deploy.contract.admin and deploy.contract.admin.succeeds:
+        deploy.run(deploy.contract.admin.succeeds)
+    time.sleep(SETTLE_SECONDS)
+    everybody = ", ".join(process.type for process in later)
+    expect(_things(deploy) == rows, f"the things that were there as they were when {everybody} start", "other rows")
+    week.let_pass()
+    for process in deploy.processes:
+        process.kill()
+    done = dict(watch.statements() - known) or "attempts"
+    expect(watch.attempts() == before, f"no change of the schema by {everybody} and one-offs at work", done)
+
+
+def _create_and_wait(deploy: Deploy, web: Process) -> None:
+    """Has things made that a change of case, or the like, would alter, and waits for their jobs."""
+    made: list[str] = []
+    for _ in range(2):
+        with suppress(Violation, *NO_ANSWER):
+            marker = unique_marker()
+            made.append(deploy.id_in(deploy.attempt(web, f" {marker.title()} {marker}", unique_email().title())))
+    if has_worker(deploy):
+        with suppress(Violation):  # which is another claim's affair
+            eventually(lambda: all(map(deploy.done, made)), "the jobs to be done", 10)
+
+
+def _things(deploy: Deploy) -> object:
+    """The rows of the things, as a digest."""
+    table = deploy.thing.table or ""
+    return contents.digests(deploy.db).get(table if "." in table else f"public.{table}")
 
 
 def _use(deploy: Deploy, web: Process) -> None:
