@@ -24,6 +24,10 @@ PURGED = '    log.info("purged", **found)'
 WEB = "src/orders/web/app.py"
 STARTED = "            app.state.resources = resources\n"
 TEXTS = "    for (text,) in await cursor.fetchall():\n"
+MIGRATION = "migrations/versions/0001_notes.py"
+QUERIES = "src/orders/notes/queries.py"
+TABLES_END = '            archived_at timestamptz\n        )\n        """\n    )\n'
+ENQUEUED = "        await jobs.count_words.enqueue("
 
 SABOTAGES = [
     Sabotage(
@@ -207,6 +211,33 @@ SABOTAGES = [
         "XII.4",
         "the cache is forgotten",
         (Edit("src/orders/notes/people.py", PURGE, ""),),
+        neighbours=("XII.1", "XII.3", "IV.4"),
+    ),
+    Sabotage(
+        "XII.4",
+        "a table of activity keeps the beginning of each text",
+        (
+            Edit(MIGRATION, TABLES_END, f'{TABLES_END}    op.execute("CREATE TABLE activity (title text)")\n'),
+            Edit(
+                QUERIES,
+                ENQUEUED,
+                '        await connection.execute("INSERT INTO activity VALUES (%s)", (note.text[:20],))\n' + ENQUEUED,
+            ),
+        ),
+        neighbours=("XII.1", "XII.3", "IV.4"),
+    ),
+    Sabotage(
+        "XII.4",
+        "a table of activity keeps the name in each address",
+        (
+            Edit(MIGRATION, TABLES_END, f'{TABLES_END}    op.execute("CREATE TABLE activity (who text)")\n'),
+            Edit(
+                QUERIES,
+                ENQUEUED,
+                '        who = (note.author or "").split("@")[0]\n'
+                '        await connection.execute("INSERT INTO activity VALUES (%s)", (who,))\n' + ENQUEUED,
+            ),
+        ),
         neighbours=("XII.1", "XII.3", "IV.4"),
     ),
     Sabotage(

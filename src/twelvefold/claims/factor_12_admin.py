@@ -19,7 +19,7 @@ from ..harness.jobs import settled
 from ..harness.kin import kin, left_of
 from ..harness.migrating import Watch
 from ..harness.one_off import executed, held_at, is_of_release, mapped, opened, packages, program_of, variables_of
-from ..harness.person import Search, files_of, keep, neighbours_of, someone
+from ..harness.person import Search, files_of, keep, neighbours_of, somebody_else, someone
 from ..harness.processes import Process, eventually
 from ..harness.rehearsal import Rehearsal
 from ..harness.releases import Rollout, configuration
@@ -338,14 +338,15 @@ def a_person_is_erased(deploy: Deploy, observe: Observations) -> None:
     if "{email}" not in json.dumps(deploy.thing.body):
         raise NotApplicable("a thing names no person")
     cache = deploy.with_cache() if deploy.contract.resource("cache") else None
-    traces = [_trace(deploy, tracing.WRITES) for _ in range(3)]
+    traces = [_trace(deploy, tracing.WRITES) for _ in range(4)]
     prefixes = [trace.prefix if trace else () for trace in traces]
     web = deploy.start(deploy.web.process, prefix=prefixes[0])
     her = someone()
     neighbours = neighbours_of(her)
     search = Search(her, neighbours)
+    other = somebody_else()
 
-    for one in neighbours:
+    for one in (*neighbours, other):
         one.writes(deploy, web)
     for spelling in (her.email, her.email.lower(), her.email.upper()):
         her.writes(deploy, web, spelling)
@@ -355,7 +356,7 @@ def a_person_is_erased(deploy: Deploy, observe: Observations) -> None:
         worker.stop()
     her.writes(deploy, web)
     waiting = neighbours[0].writes(deploy, web)
-    for one in (*neighbours, her):
+    for one in (*neighbours, other, her):
         one.reads(deploy, web)
     if cache:
         keep(cache)
@@ -366,7 +367,7 @@ def a_person_is_erased(deploy: Deploy, observe: Observations) -> None:
     purge = filled(deploy.contract.admin.purge, email=her.email.lower())
     done = deploy.run(purge, prefix=prefixes[2])
     observe.expect(done.code == 0, "her to be erased (exit code 0)", f"{done.code}: {done.process.tail()}")
-    _nothing_is_left(deploy, search, [trace for trace in traces if trace], observe)
+    _nothing_is_left(deploy, search, [trace for trace in traces[:3] if trace], observe)
     back = [one for one in her.ids if deploy.marker_of(web, one) is not None]
     observe.expect(not back, "nothing of her in what web answers", back)
     now = contents.rows_with(deploy.db, others)
@@ -374,6 +375,10 @@ def a_person_is_erased(deploy: Deploy, observe: Observations) -> None:
     observe.expect(not touched, "every row of her neighbours as it was", f"other rows in {', '.join(touched)}")
     for one in neighbours:
         one.reads(deploy, web)
+
+    erased = deploy.run(filled(deploy.contract.admin.purge, email=other.email), prefix=prefixes[3])
+    expect(erased.code == 0, "another person to be erased (exit code 0)", f"{erased.code}: {erased.process.tail()}")
+    _nothing_is_left(deploy, Search(other, neighbours), [trace for trace in traces[3:] if trace], observe)
 
     before = contents.digests(deploy.db)
     again = deploy.run(purge)

@@ -18,6 +18,7 @@ from .http import answered
 from .processes import Process
 from .tracing import Trace
 
+BEGINNING = 16  # so much of a text is its title, or an excerpt of it
 UNMISTAKABLE = 8  # an identifier of so many characters stands nowhere by chance
 LARGEST_BYTES = 20_000_000
 KEPT_SECONDS = 3600
@@ -41,11 +42,15 @@ class Person:
     email: str
     ids: list[str] = field(default_factory=list)
     markers: list[str] = field(default_factory=list)
+    alone: bool = False
+    """Whether nobody else's address has the part before the @ of hers in it, so that this too stands for her."""
 
     def words(self) -> list[str]:
-        """By what she is known, in lower case."""
-        ids = (one for one in self.ids if len(one) >= UNMISTAKABLE)
-        return [word.lower() for word in (*contents.forms(self.email), *self.markers, *ids)]
+        """By what she is known, in lower case; the beginning of a text gives it away as well."""
+        ids = [one for one in self.ids if len(one) >= UNMISTAKABLE]
+        name = [self.email.partition("@")[0]] if self.alone else []
+        beginnings = [marker[:BEGINNING] for marker in self.markers]
+        return [word.lower() for word in (*contents.forms(self.email), *beginnings, *ids, *name)]
 
     def writes(self, deploy: Deploy, web: Process, spelling: str = "") -> str:
         """Creates a thing in her name, which may be spelled otherwise, and reads it; returns its identifier."""
@@ -68,6 +73,11 @@ class Person:
 def someone() -> Person:
     """A person whose address has signs that mean something else in a pattern."""
     return Person(f"Ada_{uuid4().hex[:20]}.l@Example.com")
+
+
+def somebody_else() -> Person:
+    """A person whose address is like nobody's."""
+    return Person(f"Grace{uuid4().hex[:20]}@Example.com", alone=True)
 
 
 def neighbours_of(person: Person) -> list[Person]:
