@@ -28,6 +28,7 @@ MIGRATION = "migrations/versions/0001_notes.py"
 QUERIES = "src/orders/notes/queries.py"
 TABLES_END = '            archived_at timestamptz\n        )\n        """\n    )\n'
 ENQUEUED = "        await jobs.count_words.enqueue("
+CHECKED = "    _check(email)\n    found: dict["
 
 SABOTAGES = [
     Sabotage(
@@ -185,6 +186,32 @@ SABOTAGES = [
                 "    from prometheus_client import start_http_server\n\n"
                 '    start_http_server(0, "127.0.0.1")\n'
                 "    async with attached(loaded) as resources:\n",
+            ),
+        ),
+        neighbours=("XII.1", "XII.2", "XII.4"),
+    ),
+    Sabotage(
+        "XII.3",
+        "a purge that is killed leaves its lock in the database",
+        (
+            Edit(
+                MIGRATION, TABLES_END, f'{TABLES_END}    op.execute("CREATE TABLE purges (one boolean PRIMARY KEY)")\n'
+            ),
+            Edit(
+                "src/orders/admin/people.py",
+                CHECKED,
+                "    _check(email)\n"
+                "    async with admin.resources.postgres.connection() as connection:\n"
+                '        taken = await connection.execute("INSERT INTO purges VALUES (true) ON CONFLICT DO NOTHING")\n'
+                "        if not taken.rowcount:\n"
+                '            raise OneOffError("another purge runs")\n'
+                "    found: dict[",
+            ),
+            Edit(
+                "src/orders/admin/people.py",
+                PURGED,
+                "    async with admin.resources.postgres.connection() as connection:\n"
+                '        await connection.execute("DELETE FROM purges")\n' + PURGED,
             ),
         ),
         neighbours=("XII.1", "XII.2", "XII.4"),
