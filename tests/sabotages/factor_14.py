@@ -142,6 +142,25 @@ SABOTAGES = [
     ),
     Sabotage(
         "XIV.2",
+        "a one-off waits until its spans are taken",
+        (
+            Edit(TRACING, "        timeout=EXPORT_SECONDS,\n", '        timeout=10 if process == "admin" else 1,\n'),
+            Edit(
+                "src/orders/admin/__init__.py",
+                "        asyncio.run(_run(chosen, loaded, values))\n",
+                '        with tracing.span(chosen.name, "client"):\n'
+                "            asyncio.run(_run(chosen, loaded, values))\n",
+            ),
+            Edit(
+                "src/orders/admin/__init__.py",
+                '    log.info("done")\n',
+                '    log.info("done")\n    if tracing.provider:\n        tracing.provider.shutdown()\n',
+            ),
+        ),
+        ("XIV.1", "XIV.3", "IX.2"),
+    ),
+    Sabotage(
+        "XIV.2",
         "traces go to the usual place when nobody names one",
         (
             Edit(TRACING, ENDPOINT, ""),

@@ -17,7 +17,7 @@ from ..harness import api, cardinality, collector, http, metrics, traffic
 from ..harness.claim import NotRun, Observations, Violation, claim, expect, need
 from ..harness.collector import Collector, Span
 from ..harness.contract import Telemetry
-from ..harness.deploy import Deploy, Deploys, Made, unique_email, unique_marker
+from ..harness.deploy import RELEASE_SECONDS, Deploy, Deploys, Made, unique_email, unique_marker
 from ..harness.metrics import Metrics
 from ..harness.processes import Process, eventually
 
@@ -349,6 +349,7 @@ def _a_dead_collector_changes_nothing(deploy: Deploy, telemetry: Telemetry, obse
         plain = _started(deploy, "web", telemetry, None)
         dead = [_started(deploy, "web", telemetry, url) for url in (refusing, silent)]
         workers = [_started(deploy, deploy.jobs.process, telemetry, silent)] if has_worker else []
+        late = stack.enter_context(ThreadPoolExecutor(1)).submit(_one_off_late, deploy, telemetry, silent)
         for process in (plain, *dead, *workers):
             deploy.wait_until_ready(process)
         usual = _exchange(deploy, plain)[0]
@@ -359,10 +360,25 @@ def _a_dead_collector_changes_nothing(deploy: Deploy, telemetry: Telemetry, obse
             observe.measure("the slowest within", max(seconds), "<", 3, "s")
             if workers:
                 eventually(lambda made=made: all(map(deploy.done, made)), "the jobs to be done all the same", 20)  # type: ignore[misc]
+        if (seconds_late := late.result()) is not None:
+            observe.measure("a one-off ends later where the collector hangs, by", seconds_late, "<", GRACE_SECONDS, "s")
         _end_in_time((*dead, *workers), observe)
         plain.stop()
         if nobody:
             observe.expect(not nobody.connections, "nothing is sent without being told where to", nobody.connections)
+
+
+def _one_off_late(deploy: Deploy, telemetry: Telemetry, url: str) -> float | None:
+    """How many seconds later a one-off ends that has this collector than one without; None where there is none."""
+    command = deploy.contract.admin and deploy.contract.admin.succeeds
+    if not command:
+        return None
+    plain, traced = deploy.launch(command), deploy.launch(command, **{**telemetry.given, telemetry.endpoint: url})
+    expect(plain.wait(RELEASE_SECONDS) == 0, f"`{command}` to exit 0", plain.tail())
+    began = time.monotonic()
+    code = traced.wait(RELEASE_SECONDS)
+    expect(code == 0, f"`{command}` to exit 0 where the collector hangs", f"{code}: {traced.tail()}")
+    return time.monotonic() - began
 
 
 def _at_the_usual_port(stack: ExitStack) -> Collector | None:
