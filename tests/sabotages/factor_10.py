@@ -32,6 +32,23 @@ OVERRIDE = """services:
     command: []
 """
 TAG = 'docker buildx imagetools create --prefer-index=false --tag "$IMAGE:$VERSION" "$IMAGE@$DIGEST"'
+DEPLOY = """#!/bin/sh
+set -e
+docker build --tag "registry.example.com/orders:$1" .
+docker push "registry.example.com/orders:$1"
+kubectl set image deployment/orders "web=registry.example.com/orders:$1"
+"""
+DEPLOYS = """name: deploy
+on:
+  push:
+    tags: ["v*"]
+jobs:
+  deploy:
+    runs-on: ubuntu-24.04
+    steps:
+      - uses: actions/checkout@v4
+      - run: {}
+"""
 
 SABOTAGES = [
     Sabotage(
@@ -131,5 +148,29 @@ SABOTAGES = [
             ),
         ),
         neighbours=("I.1", "I.2", "II.2", "V.2"),
+    ),
+    Sabotage(
+        "X.3",
+        "a script builds what is deployed",
+        (
+            Edit("scripts/deploy.sh", "", DEPLOY),
+            Edit(".github/workflows/deploy.yml", "", DEPLOYS.format('sh scripts/deploy.sh "$GITHUB_REF_NAME"')),
+        ),
+        neighbours=("I.1", "II.2", "X.1"),
+        also=("I.2",),
+    ),
+    Sabotage(
+        "X.3",
+        "a make target builds what is deployed",
+        (
+            Edit(
+                "Makefile",
+                "clean: ## Remove",
+                "deploy:\n\tdocker build --tag $(TO)/orders .\n\tdocker push $(TO)/orders\n\nclean: ## Remove",
+            ),
+            Edit(".github/workflows/deploy.yml", "", DEPLOYS.format("make deploy")),
+        ),
+        neighbours=("I.1", "II.2", "X.1"),
+        also=("I.2",),
     ),
 ]

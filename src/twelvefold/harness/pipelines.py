@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import repository
+from . import repository, scripts
 from .variants import BUILDS
 from .workspace import Workspace
 
@@ -23,6 +23,7 @@ PUBLISHES = re.compile(
     r"|\bskopeo\s+copy\b|--push\b|\bpush=true\b|type=registry\b"
 )
 WITHOUT_NAME = re.compile(r"push-by-digest=true")
+DEPTH = 3  # a step calls make, which calls a script, which calls another one
 NOT_FOR_TAGS = re.compile(r"ref_type\s*!=\s*'tag'|!\s*startsWith\(\s*github\.ref\s*,\s*'refs/tags|pull_request'")
 
 
@@ -44,7 +45,7 @@ def problems(workspace: Workspace) -> tuple[int, list[str]]:
     publishing = 0
     workflows = repository.workflows(workspace.source)
     for path, workflow in workflows.items():
-        steps = list(_steps(workflow, workflows, workspace.contract.code.build or ""))
+        steps = list(_steps(workflow, workflows, workspace))
         if any(step.kind == PUBLISH for step in steps):
             publishing += 1
             found += [f"{path} {problem}" for problem in _judged(steps)]
@@ -70,17 +71,19 @@ def _judged(steps: list[Step]) -> Iterator[str]:
         yield f"publishes by a name that can change: {steps[published[-1]].text.strip()[:80]}"
 
 
-def _steps(workflow: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]], build: str) -> Iterator[Step]:
+def _steps(
+    workflow: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]], workspace: Workspace
+) -> Iterator[Step]:
     """What a workflow does, jobs in the order in which they need each other, with the workflows that it calls."""
     for name, job in _in_order(workflow.get("jobs") or {}):
         if NOT_FOR_TAGS.search(str(job.get("if", ""))):
             continue
         called = re.search(r"(\.github/workflows/[\w.-]+)", str(job.get("uses", "")))
         if called and called[1] in others and others[called[1]] is not workflow:
-            yield from _steps(others[called[1]], others, build)
+            yield from _steps(others[called[1]], others, workspace)
         for step in job.get("steps") or ():
             yield from _of_action(name, step)
-            yield from _of_script(name, str(step.get("run", "")), build)
+            yield from _of_script(name, str(step.get("run", "")), workspace)
 
 
 def _in_order(jobs: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -107,8 +110,9 @@ def _of_action(job: str, step: Mapping[str, Any]) -> Iterator[Step]:
             yield Step(PUBLISH, job, "docker/build-push-action")
 
 
-def _of_script(job: str, script: str, build: str) -> Iterator[Step]:
-    """What a script does, line by line."""
+def _of_script(job: str, script: str, workspace: Workspace, depth: int = 0) -> Iterator[Step]:
+    """What a script does, line by line, with the scripts and make targets of the repository that it calls."""
+    build = workspace.contract.code.build or ""
     for line in re.sub(r"\\\n", " ", script).splitlines():
         told = line.strip()
         if told.startswith("#"):
@@ -121,3 +125,6 @@ def _of_script(job: str, script: str, build: str) -> Iterator[Step]:
             yield Step(PUBLISH, job, told, by_digest=not copies or "@" in told or "digest" in told.lower())
         elif TESTS.search(told):
             yield Step(TEST, job, told)
+        elif depth < DEPTH and not own:
+            for called in scripts.called(workspace.source, told):
+                yield from _of_script(job, called, workspace, depth + 1)
