@@ -49,6 +49,20 @@ jobs:
       - uses: actions/checkout@v4
       - run: {}
 """
+LAUNCH = """{
+  // What F5 does.
+  "version": "0.2.0",
+  "configurations": [
+    {
+      "name": "web",
+      "type": "debugpy",
+      "request": "launch",
+      "module": "uvicorn",
+      "args": ["orders.web.dev:app", "--factory", "--reload"],
+    },
+  ],
+}
+"""
 
 SABOTAGES = [
     Sabotage(
@@ -116,6 +130,27 @@ SABOTAGES = [
                 "dev/project.py", '    "PYTHONUNBUFFERED": "1",\n', '    "PYTHONUNBUFFERED": "1",\n    "DEBUG": "1",\n'
             ),
         ),
+        neighbours=("X.1", "X.3"),
+    ),
+    Sabotage(
+        "X.2",
+        "a make target serves with reload",
+        (
+            Edit(
+                "Makefile",
+                "test: $(UV) ## Run the tests",
+                "serve: $(UV) ## Run web alone, with reload\n"
+                "\t@$(UV) run uvicorn --reload --factory orders.web.dev:app\n"
+                "\n"
+                "test: $(UV) ## Run the tests",
+            ),
+        ),
+        neighbours=("X.1", "X.3"),
+    ),
+    Sabotage(
+        "X.2",
+        "the editor starts a server of its own",
+        (Edit(".vscode/launch.json", "", LAUNCH),),
         neighbours=("X.1", "X.3"),
     ),
     Sabotage(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from . import repository
+from . import repository, servers
 from .contract import Contract
 from .dockerfile import parse
 from .standin import interpolated
@@ -114,6 +114,10 @@ def other_commands(workspace: Workspace) -> list[str]:
         wanted = shlex.split(contract.processes[name])
         if words and not _same(words, wanted):
             problems.append(f"{where} starts {name} by `{shlex.join(words)}`, production by `{shlex.join(wanted)}`")
+    own = [servers.plain(one) for one in contract.processes.values()]
+    for where, words in servers.commands(source):
+        if not any(_same(words, wanted) for wanted in own):
+            problems.append(f"{where} starts the server `{shlex.join(words)}`, which is no process type")
     for path, text in repository.dockerfiles(source).items():
         file = parse(text)
         entry, command = file.command() if file.stages else ([], [])

@@ -29,8 +29,8 @@ def called(source: Path, line: str) -> Iterator[str]:
                 yield recipes[word]
 
 
-def targets(source: Path) -> dict[str, str]:
-    """What make runs for each target, with that of the targets that it needs before."""
+def targets(source: Path, *, whole: bool = True) -> dict[str, str]:
+    """What make runs for each target, with that of the targets that it needs before if it is wanted as a whole."""
     needs: dict[str, list[str]] = {}
     own: dict[str, list[str]] = {}
     current: list[str] = []
@@ -51,4 +51,4 @@ def targets(source: Path) -> dict[str, str]:
         ]
         return before + own[name]
 
-    return {name: "\n".join(recipe(name)) for name in own}
+    return {name: "\n".join(recipe(name) if whole else lines) for name, lines in own.items()}
