@@ -17,6 +17,7 @@ MEASURE = "    telemetry.QUEUE_JOBS.clear()\n"
 COUNTED = "    requests.inc()\n"
 ENDED = "            telemetry.IN_FLIGHT.dec()\n"
 RECORDED = "            _record(scope, status, sent, perf_counter() - started)\n"
+JOB_COUNTED = "            telemetry.JOBS.labels(job.name, outcome).inc()\n"
 TAKEN = "        origin = arguments.pop(ORIGIN, {})\n"
 ORIGIN = "    return tracing.carrier() | ("
 BATCH = "    provider.add_span_processor(BatchSpanProcessor(exporter))\n"
@@ -83,6 +84,12 @@ SABOTAGES = [
         "XIV.1",
         "a request that is refused stays in flight",
         (Edit(MIDDLEWARE, ENDED, "            if status < 400:\n    " + ENDED),),
+        ("XIV.2", "XIV.3", "IX.2"),
+    ),
+    Sabotage(
+        "XIV.1",
+        "a job counts twice",
+        (Edit("src/orders/worker.py", JOB_COUNTED, JOB_COUNTED * 2),),
         ("XIV.2", "XIV.3", "IX.2"),
     ),
     Sabotage(
@@ -210,7 +217,7 @@ SABOTAGES = [
         (
             Edit(
                 "src/orders/worker.py",
-                "            telemetry.JOBS.labels(job.name, outcome).inc()\n",
+                JOB_COUNTED,
                 '            telemetry.JOBS.labels(f"{job.name}:{job_id}", outcome).inc()\n',
             ),
         ),

@@ -84,7 +84,7 @@ def metrics_tell_what_happened(deploy: Deploy, observe: Observations) -> None:
     _told_apart([one for kind, one in zip(kinds, moved, strict=True) if kind.status])
     _nothing_is_under_way(web, path, idle)
     if queue:
-        _gauge_is_true(deploy, web, queue, observe)
+        _gauge_is_true(deploy, web, path, queue, observe)
     elif deploy.contract.jobs:
         raise NotRun("the counter is right; factors.toml has no [jobs] gauge")
 
@@ -192,7 +192,7 @@ class _Queue:
         raise Violation(f"{process.type} tells {self._gauge} {told}, where SQL counts {self.waiting}")
 
 
-def _gauge_is_true(deploy: Deploy, web: Process, queue: _Queue, observe: Observations) -> None:
+def _gauge_is_true(deploy: Deploy, web: Process, path: str, queue: _Queue, observe: Observations) -> None:
     many = queue.expect_agreement(web)
     expect(many > 10, "a waiting job for each thing that was created", many)
     deploy.create(web)
@@ -209,6 +209,23 @@ def _gauge_is_true(deploy: Deploy, web: Process, queue: _Queue, observe: Observa
         raise NotRun("web's gauge is right; factors.toml has no [jobs] metrics_port to look at the worker's")
     queue.expect_agreement(worker)
     observe.note(f"worker's gauge == SQL at {held} and 0")
+    if deploy.jobs.counter:
+        _expect_told(worker, path, metrics.selector(deploy.jobs.counter), many + 1)
+        observe.note(f"worker's counter == {many + 1} jobs")
+
+
+def _expect_told(process: Process, path: str, counter: metrics.Series, right: int) -> None:
+    """Waits until a counter tells that much, and looks whether it tells more."""
+    told: float | None = None
+
+    def enough() -> bool:
+        nonlocal told
+        told = metrics.value_of(metrics.scrape(process, path), counter)
+        return (told or 0) >= right
+
+    with suppress(Violation):
+        eventually(enough, "", SETTLED_SECONDS)
+    expect(told == right, f"{counter} {right} from {process.type}, once so many jobs are done", told)
 
 
 @claim(

@@ -149,6 +149,8 @@ class Jobs(_Table):
     """SQL that counts the jobs that wait."""
     gauge: str | None = None
     """The metric that tells the same, as `name{label="value"}`."""
+    counter: str | None = None
+    """The metric of a worker that counts such jobs once they are done, in the same form."""
     metrics_port: Variable | None = None
     """The variable of the port on which worker and clock tell their readiness and metrics."""
     fast: dict[Variable, str] = {}
