@@ -39,7 +39,8 @@ LOCK_SECONDS = 2  # what is left of a killed server needs a moment to end
 
 INSTALLED = "/usr/lib/postgresql/{}/bin", "/usr/pgsql-{}/bin", "/opt/homebrew/opt/postgresql@{}/bin"
 LOCALE = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "--encoding=UTF8"]
-HASTY = ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "max_connections=300"]
+HASTY = ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
+ROOMY = ["-c", "max_connections=300"]  # for many processes at once
 FOREIGN = "PG", "LANG", "LC_", "TZ"  # variables of the user's that would change the server
 MEND = f"set DATABASE_URL to a PostgreSQL {MAJOR} of your own"
 
@@ -128,7 +129,7 @@ def _acquired(lock: int) -> bool:
 @contextmanager
 def _own_server(data: Path, lock: int, durable: bool) -> Iterator[str]:
     try:
-        process, url = _boot(data, lock, [] if durable else HASTY)
+        process, url = _boot(data, lock, [] if durable else HASTY + ROOMY)
     except PermissionError as error:
         raise _forbidden(error) from None
     try:

@@ -36,23 +36,20 @@ def spawn(
     *,
     identity: Identity = "self",
     last_signal: int = signal.SIGKILL,
-    adopts: bool = False,
     **options: Any,
 ) -> subprocess.Popen[bytes]:
     """Starts `argv`, which gets `last_signal` when this process ends without having stopped it.
 
     The options are Popen's. By default the program has no input, and a session of its own, out of
-    reach of the terminal's Ctrl-C. With `adopts`, what its children leave behind becomes its own
-    child, as in a container. Call it from the main thread: to the kernel, the thread that calls is
-    the parent.
+    reach of the terminal's Ctrl-C. What its children leave behind becomes its own child, as in a
+    container. Call it from the main thread: to the kernel, the thread that calls is the parent.
     """
     options = {"stdin": subprocess.DEVNULL, "start_new_session": True, **options}
     if sys.platform != "linux":
         process = subprocess.Popen(["/usr/bin/env", *argv], **options)  # it names what is missing
         watch(process, last_signal, group=options["start_new_session"])
         return process
-    given = [str(os.getpid()), str(int(last_signal)), identity, str(int(adopts))]
-    shim = [sys.executable, "-I", "-S", __file__, *given]
+    shim = [sys.executable, "-I", "-S", __file__, str(os.getpid()), str(int(last_signal)), identity]
     return subprocess.Popen([*shim, *argv], **options)
 
 
@@ -106,7 +103,7 @@ def _become_user(libc: ctypes.CDLL) -> None:
     libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE, 0, 0)
 
 
-def _main(parent: str, last_signal: str, identity: str, adopts: str, *argv: str) -> int:
+def _main(parent: str, last_signal: str, identity: str, *argv: str) -> int:
     libc = ctypes.CDLL(None, use_errno=True)
     try:
         {"namespace": _enter_namespace, "user": _become_user}.get(identity, lambda _: None)(libc)
@@ -115,7 +112,7 @@ def _main(parent: str, last_signal: str, identity: str, adopts: str, *argv: str)
         return CANNOT_BECOME
     # After the change of identity, which would clear it. The parent may have ended before.
     libc.prctl(PR_SET_PDEATHSIG, int(last_signal), 0, 0, 0)
-    libc.prctl(PR_SET_CHILD_SUBREAPER, int(adopts), 0, 0, 0)
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     if os.getppid() != int(parent):
         return CANNOT_BECOME
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # ignored by Python; the program would inherit it

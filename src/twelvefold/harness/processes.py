@@ -76,7 +76,6 @@ class ProcessDriver:
         """
         return tether.spawn(
             [*prefix, *argv],
-            adopts=True,
             env={"PATH": self._path, **environment},
             cwd=folder,
             stdout=subprocess.PIPE,
