@@ -10,6 +10,7 @@ ROUTES = "src/orders/notes/routes.py"
 LEVEL = "    logs.configure(process, style=loaded.log_format, level=loaded.log_level)\n"
 DATABASE = '    database_url: PostgresUrl = Field(description="The database'
 VALIDATOR = '    @field_validator("log_level", "log_format", mode="before")\n'
+DOCS = 'docs_url="/docs" if settings.feature_api_docs else None,'
 POOL = "    database_pool_size: Annotated[int"
 POOL_LISTED = "# The most connections that one process holds to the database.\n"
 
@@ -275,8 +276,45 @@ SABOTAGES = [
             *setting("app_env", 'str = Field("development", description="Where it runs.")'),
             Edit(
                 "src/orders/web/app.py",
-                'docs_url="/docs" if settings.feature_api_docs else None,',
-                'docs_url="/docs" if settings.feature_api_docs and settings.app_env != "production" else None,',
+                DOCS,
+                DOCS.replace(" else", ' and settings.app_env != "production" else'),
+            ),
+        ),
+        neighbours=("III.5", "VII.1"),
+    ),
+    Sabotage(
+        "III.4",
+        "a tier hides the documentation",
+        (
+            *setting("tier", 'str = Field("", description="Which tier it is.")'),
+            Edit(
+                "src/orders/web/app.py",
+                DOCS,
+                DOCS.replace(" else", ' and {"production": False}.get(settings.tier, True) else'),
+            ),
+        ),
+        neighbours=("III.5", "VII.1"),
+    ),
+    Sabotage(
+        "III.4",
+        "a switch that is declared tells that it is production",
+        (
+            *setting("is_production", 'bool = Field(False, description="Whether it is production.")'),
+            Edit("src/orders/web/app.py", DOCS, DOCS.replace(" else", " and not settings.is_production else")),
+        ),
+        neighbours=("III.5", "VII.1"),
+    ),
+    Sabotage(
+        "III.4",
+        "the name of the host tells that it is production",
+        (
+            Edit(
+                "src/orders/web/app.py", DOCS, DOCS.replace(" else", ' and not gethostname().startswith("prod-") else')
+            ),
+            Edit(
+                "src/orders/web/app.py",
+                "from contextlib import asynccontextmanager\n",
+                "from contextlib import asynccontextmanager\nfrom socket import gethostname\n",
             ),
         ),
         neighbours=("III.5", "VII.1"),

@@ -24,6 +24,7 @@ from ..harness.config import (
     canary,
     declared,
     files_since,
+    free,
     much_logged,
     named,
     secrets_of,
@@ -138,6 +139,7 @@ def portrait_of_web(deploy: Deploy, variables: Mapping[str, Any]) -> Portrait:
 def show(portrait: Portrait, deploy: Deploy, web: Process) -> None:
     """Adds all that web shows of itself."""
     portrait.add_answers(deploy, web, ordinary(deploy, web))
+    portrait.add_answers(deploy, web, [ask(web, "GET", path) for path in deploy.web.undocumented])
     portrait.add_count(web)
     if deploy.contract.thing and deploy.contract.thing.table and deploy.database:
         portrait.add_answers(deploy, web, failing(deploy, web))
@@ -555,19 +557,47 @@ def a_name_of_an_environment_changes_nothing(deploys: Deploys, observe: Observat
     expect(not asked, "no code that asks which environment it is in", asked)
     names = groups.variables(deploy.workspace, code, known(deploy.workspace))
     values = groups.values(code)
-    usual = portrait_of_long_running(deploy, {})
+    # What the code asks of some word it may ask of any variable, whatever it is called.
+    others = takers(deploys, free(deploy.workspace) - set(names)) if groups.words(code) else {}
+    hidden = [*others.values(), *values] if others else []
+
+    def all_types(deploy: Deploy, variables: Mapping[str, Any]) -> Portrait:
+        return portrait_of_long_running(deploy, {**others, **variables}).without(hidden)
+
+    def web_alone(deploy: Deploy, variables: Mapping[str, Any]) -> Portrait:
+        return portrait_of_web(deploy, {**others, **variables}).without(hidden)
+
+    usual = all_types(deploy, {})
     for number, value in enumerate(values[:MOST_VALUES]):
-        given = {
-            **dict.fromkeys(names, value),
-            **dict.fromkeys(set(groups.SWITCHES) - known(deploy.workspace), ("1", "true")[number % 2]),
-            "WEB_CONCURRENCY": "4",
-        }
+        switches = dict.fromkeys(groups.switches(known(deploy.workspace)), ("1", "true")[number % 2])
+        given = {**dict.fromkeys([*names, *others], value), **switches, "WEB_CONCURRENCY": "4"}
         # The other process types once: what they have in common with web, web has shown.
-        take = portrait_of_long_running if number == 0 else portrait_of_web
-        compared = usual if number == 0 else usual.of(deploy.web.process)
-        expect_unchanged(deploys, take, given, f"APP_ENV={value} and the like, and WEB_CONCURRENCY=4", compared)
+        take, compared = (all_types, usual) if number == 0 else (web_alone, usual.of(deploy.web.process))
+        own = [f"{name}={given[name]}" for name in sorted({*others, *(set(switches) & known(deploy.workspace))})]
+        what = ", ".join([f"APP_ENV={value} and the like", *own])
+        expect_unchanged(deploys, take, given, f"{what}, and WEB_CONCURRENCY=4", compared)
     observe.note(f"{len(names)} names of environments, as {', '.join(values[:MOST_VALUES])}: the same answers and logs")
     observe.note("WEB_CONCURRENCY=4: as many processes as without")
+
+
+def takers(deploys: Deploys, names: set[str]) -> dict[str, str]:
+    """Those of the variables that may be any word, so that the service works with it; each with a word."""
+    word = f"word{canary().lower()}"
+    while names:
+        deploy = deploys.new()
+        given = dict.fromkeys(sorted(names), word)
+        try:
+            portrait_of_long_running(deploy, given)
+        except (Violation, *http.NO_ANSWER):
+            told = "\n".join(process.output for process in deploy.processes)
+            refused = named(told, frozenset(names), deploy.contract.config.file_suffix)
+            names = names - refused if refused else set()
+        else:
+            return given
+        finally:
+            for process in deploy.processes:
+                process.kill()
+    return {}
 
 
 def portrait_of_long_running(deploy: Deploy, variables: Mapping[str, Any]) -> Portrait:

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from .claim import NotRun
-from .contract import Web
+from .contract import Contract, Web
 from .deploy import Deploy
 from .workspace import Workspace
 
@@ -20,6 +20,8 @@ LETTERS = string.ascii_letters + string.digits
 LINE = re.compile(r"\s*#?\s*(?:export\s+)?([A-Z][A-Z0-9_]*)\s*=")
 # A default that is a number; 0 and 1 may be those of a switch.
 NUMBER = re.compile(r"\s*#?\s*(?:export\s+)?([A-Z][A-Z0-9_]*)\s*=\s*([\"']?)(?![01]\2\s*$)\d+(?:\.\d+)?\2\s*$")
+WORD = re.compile(r"\s*#?\s*(?:export\s+)?([A-Z][A-Z0-9_]*)\s*=\s*[\"']?([A-Za-z][\w-]*)?[\"']?\s*$")
+SWITCH = "true false yes no on off".split()
 NO_URL, NO_NUMBER = "no address", "many"
 SWITCHES = {"true": "false", "false": "true", "yes": "no", "no": "yes", "on": "off", "off": "on"}
 NO_PASSWORD = "memcached", "memory"  # schemes of caches that know none
@@ -144,15 +146,30 @@ def trials(deploy: Deploy, process: str, asked_for: Callable[[], Iterable[str]] 
 
 def impossible(workspace: Workspace) -> dict[str, str]:
     """A value that cannot be right for each variable whose kind shows: an address, or a number by its default."""
-    contract = workspace.contract
+    numbers = [match[1] for line in _example(workspace) if (match := NUMBER.match(line))]
+    return dict.fromkeys(numbers, NO_NUMBER) | dict.fromkeys(_addresses(workspace.contract), NO_URL)
+
+
+def free(workspace: Workspace) -> set[str]:
+    """The declared variables that may take any word, as far as that shows: they have none by default, or another."""
+    contract, config = workspace.contract, workspace.contract.config
+    found = [match for line in _example(workspace) if (match := WORD.match(line))]
+    taken: set[str | None] = {*_addresses(contract), *config.required, *config.malformed, *config.given}
+    taken |= {*config.secrets, *(_of_web(contract.web) if contract.web else ())}
+    return {match[1] for match in found if (match[2] or "").lower() not in SWITCH} - taken
+
+
+def _addresses(contract: Contract) -> list[str]:
+    """The variables that hold the address of something."""
     telemetry, web = contract.telemetry, contract.web
-    addresses = [resource.url for resource in contract.resources.values()]
-    addresses += [telemetry.endpoint] if telemetry else []
-    addresses += [web.public_url] if web and web.public_url else []
-    file = workspace.source / (contract.config.example or "")
-    lines = file.read_text("utf-8").splitlines() if file.is_file() else []
-    numbers = [match[1] for line in lines if (match := NUMBER.match(line))]
-    return dict.fromkeys(numbers, NO_NUMBER) | dict.fromkeys(addresses, NO_URL)
+    found = [resource.url for resource in contract.resources.values()]
+    found += [telemetry.endpoint] if telemetry else []
+    return [*found, web.public_url] if web and web.public_url else found
+
+
+def _example(workspace: Workspace) -> list[str]:
+    file = workspace.source / (workspace.contract.config.example or "")
+    return file.read_text("utf-8").splitlines() if file.is_file() else []
 
 
 def _of_web(web: Web) -> set[str | None]:

@@ -22,11 +22,24 @@ SWITCHES = """
 ONE_OF_THEM = re.compile(r"(\w*_)?(ENV|ENVIRONMENT|STAGE)")
 VALUES = "production development test".split()
 WORDS = "production|prod|development|dev|staging|stage|testing|test|local|live|qa|preprod|preview|sandbox"
+STRONG = "production|prod|development|staging|preprod"  # these hardly stand for anything else
 A_WORD = re.compile(rf"[\"']({WORDS})[\"']", re.IGNORECASE)
 A_NAME = re.compile(r"[\"'](?:\$\{?)?([A-Z][A-Z0-9_]*)\}?[\"']|\benv\.([A-Z][A-Z0-9_]*)")
+# Names that speak of nothing else, and those that may: payments have a mode, and deals have stages.
+FOR_IT, OFTEN_FOR_IT = r"\w*(?:env(?!elope|oy)|deployment)\w*", r"\w*(?:stage|profile|mode)\w*"
+OF_SETTINGS = r"\b(?:settings|config|conf|cfg)\w*\b"
+OF_THE_HOST = r"\b(?:gethostname|getfqdn|hostname|nodename|platform\.node)\b"
+STRONG_TEXT = rf"[\"'](?:{STRONG})[-_.]?[\"']"
+BEFORE_A_TEXT = r"(?:[!=]==?|\bcase\b|\bin\s*[\[({]|\b(?:starts|ends)with\(\(?)\s*"
+COMPARED = rf"(?:{BEFORE_A_TEXT}(?:[\"'][^\"']*[\"'],\s*)*{STRONG_TEXT}|{STRONG_TEXT}\s*(?:[!=]=|(?:not\s+)?in\b))"
 CHOICE = re.compile(
-    rf"\b\w*(env|environment|stage|profile|deployment|mode)\w*\W.{{0,60}}[\"']({WORDS})[\"']"
-    rf"|[\"']({WORDS})[\"'].{{0,60}}\W\w*(env|environment|stage|profile|deployment)\b",
+    rf"\b{FOR_IT}\W.{{0,60}}[\"']({WORDS})[\"']|[\"']({WORDS})[\"'].{{0,60}}\W\w*(env|environment|deployment)\b"
+    rf"|\b{OFTEN_FOR_IT}\W.{{0,60}}{STRONG_TEXT}|{STRONG_TEXT}.{{0,60}}\W\w*(stage|profile)\b"
+    rf"|{OF_SETTINGS}.{{0,20}}\b{OFTEN_FOR_IT}\W.{{0,60}}[\"']({WORDS})[\"']"
+    rf"|{OF_SETTINGS}.*{COMPARED}|{COMPARED}.*{OF_SETTINGS}"
+    # The machine on which it runs is none of its business.
+    rf"|{OF_THE_HOST}.*{COMPARED}|{COMPARED}.*{OF_THE_HOST}"
+    rf"|\b(?:gethostname|getfqdn|platform\.node)\(\)(?:\.lower\(\))?\s*(?:[!=]=\s*|\.(?:starts|ends)with\(\s*\(?)[\"']",
     re.IGNORECASE,
 )
 COMPARES = re.compile(r"[!=]=|\bin\b|\bcase\b|\bis\b|\bmatch\b|\.get\(|\[|startswith|\.lower\(|\bequals\b")
@@ -78,7 +91,16 @@ def variables(workspace: Workspace, code: Iterable[Line], declared: Iterable[str
     return sorted({*NAMES, *(f"{name}_ENV" for name in own), *(f"{name}_ENVIRONMENT" for name in own), *found})
 
 
+def switches(declared: Iterable[str]) -> list[str]:
+    """Every variable that may switch a group on; one for debugging that is declared is a setting like others."""
+    return sorted(set(SWITCHES) - {name for name in declared if "DEBUG" in name})
+
+
+def words(code: Iterable[Line]) -> set[str]:
+    """The names of groups that stand in this service's code."""
+    return {match[1] for line in code for match in A_WORD.finditer(line.text)}
+
+
 def values(code: Iterable[Line]) -> list[str]:
     """What such a variable may be, in general and in this service."""
-    found = {match[1] for line in code for match in A_WORD.finditer(line.text)}
-    return [*VALUES, *sorted(found - set(VALUES))]
+    return [*VALUES, *sorted(words(code) - set(VALUES))]

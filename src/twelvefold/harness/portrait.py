@@ -57,6 +57,13 @@ class Portrait:
         self.by_type.setdefault(process.type, []).append(what)
         self.seen.setdefault(what, []).extend(lines)
 
+    def without(self, words: Iterable[str]) -> Portrait:
+        """The same, where none of these words can be told from another."""
+        pattern = re.compile("|".join(sorted(map(re.escape, words), key=len, reverse=True)) or r"(?!)", re.IGNORECASE)
+        return Portrait(
+            {what: [pattern.sub("<word>", line) for line in self.seen[what]] for what in self.seen}, self.by_type
+        )
+
     def of(self, process: str) -> Portrait:
         """What was seen of one process type."""
         shown = self.by_type.get(process, [])
