@@ -31,6 +31,24 @@ PRODUCTION = """services:
   worker:
     image: registry.example.com/orders-production:1
 """
+DEPLOY = """name: deploy
+on:
+  push:
+    branches: [staging, production]
+permissions: {}
+jobs:
+  deploy:
+    runs-on: ubuntu-24.04
+    permissions:
+      contents: read
+    steps:
+      - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1
+        with:
+          persist-credentials: false
+      - run: make build
+      - run: docker tag orders "registry.example.com/orders:$GITHUB_REF_NAME"
+      - run: docker push "registry.example.com/orders:$GITHUB_REF_NAME"
+"""
 SHARED = '''"""Code of another team, where their checkout is."""
 
 import sys
@@ -112,6 +130,26 @@ SABOTAGES = [
         "I.2",
         "another image in production's compose file",
         (Edit("compose.production.yaml", "", PRODUCTION),),
+        neighbours=("I.1", "I.3"),
+    ),
+    Sabotage(
+        "I.2",
+        "each deploy has a branch, which a workflow builds",
+        (Edit(".github/workflows/deploy.yml", "", DEPLOY),),
+        neighbours=("I.1", "I.3"),
+    ),
+    Sabotage(
+        "I.2",
+        "a workflow builds for the environment that it is run for",
+        (
+            Edit(
+                ".github/workflows/deploy.yml",
+                "",
+                DEPLOY.replace("push:\n    branches: [staging, production]", "workflow_dispatch:").replace(
+                    "    permissions:\n", "    environment: ${{ inputs.environment }}\n    permissions:\n"
+                ),
+            ),
+        ),
         neighbours=("I.1", "I.3"),
     ),
     Sabotage(

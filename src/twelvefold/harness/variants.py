@@ -18,6 +18,7 @@ BUILDS = re.compile(
     r"\b(?:docker|podman|buildah|nerdctl)\s+(?:--?\S+\s+)*(?:buildx\s+|image\s+)?(?:build|bud)\b([^\n|;&]*)"
 )
 ASKS_FOR_DEPLOY = re.compile(r"\[\s[^\]\n]*=\s*[\"']?(?:prod|production|dev|development|staging)\b|\bcase\s+\S*ENV\b")
+PUBLISHES = re.compile(r"(?<!build-)\bpush\b(?!': False)|\bdeploy\b|imagetools create")
 # By what people tell a build or a process for which deploy it is.
 USUAL = (
     "APP_ENV",
@@ -44,7 +45,7 @@ def in_files(workspace: Workspace) -> list[str]:
     for path in repository.matching(source, (*SCRIPTS, *repository.WORKFLOWS)):
         problems += [f"{path}: {problem}" for problem in _in_commands(repository.text(source, path))]
     for path, workflow in repository.workflows(source).items():
-        problems += [f"{path}: {problem}" for problem in _in_actions(workflow)]
+        problems += [f"{path}: {problem}" for problem in _in_actions(workspace, workflow)]
     return problems + list(_in_compose(workspace))
 
 
@@ -107,11 +108,15 @@ def _options(line: str) -> dict[str, list[str]]:
     return options(words)[0]
 
 
-def _in_actions(workflow: Mapping[str, Any]) -> Iterator[str]:
-    """The same of a workflow that builds by an action."""
+def _in_actions(workspace: Workspace, workflow: Mapping[str, Any]) -> Iterator[str]:
+    """The same of a workflow that builds by an action, or for what is pushed to a branch."""
     ways = set()
+    deploys = [name for name in _branches(workflow) if DEPLOYS.fullmatch(name) and name != "develop"]
     for job in (workflow.get("jobs") or {}).values():
-        yield from _for_one_deploy(job if isinstance(job, dict) else {})
+        if isinstance(job, dict) and _builds(workspace, job):
+            yield from _for_one_deploy(job)
+            if deploys and PUBLISHES.search(str(job.get("steps"))):
+                yield f"it builds anew what is pushed to the branch of a deploy: {', '.join(deploys)}"
         for step in (job.get("steps") or []) if isinstance(job, dict) else []:
             if "build-push-action" not in str(step.get("uses", "")):
                 continue
@@ -124,16 +129,35 @@ def _in_actions(workflow: Mapping[str, Any]) -> Iterator[str]:
         yield f"it builds in {len(ways)} ways: {', '.join(told)}"
 
 
+def _branches(workflow: Mapping[str, Any]) -> list[str]:
+    """The branches for whose new commits it runs."""
+    events = workflow.get("on", workflow.get(True))  # type: ignore[call-overload]  # what YAML 1.1 makes of `on`
+    push = events.get("push") if isinstance(events, dict) else None
+    branches = (push.get("branches") or []) if isinstance(push, dict) else []
+    return [str(name) for name in ([branches] if isinstance(branches, str) else branches)]
+
+
+def _builds(workspace: Workspace, job: Mapping[str, Any]) -> bool:
+    """Whether one of its steps builds the image: as an action, by an engine, or as a person does."""
+    first, *others = (re.escape(word) for word in shlex.split(workspace.contract.code.build or "\0"))
+    by_hand = re.compile(
+        rf"(?<![\w/.-]){first}\b" + "".join(rf"(?:[^\S\n]\S+)*?[^\S\n]+{word}(?![\w-])" for word in others)
+    )
+    commands = [str(step.get("run", "")) for step in job.get("steps") or [] if isinstance(step, dict)]
+    found = any(BUILDS.search(command) or by_hand.search(command) for command in commands)
+    return found or "build-push-action" in str(job.get("steps"))
+
+
 def _for_one_deploy(job: Mapping[str, Any]) -> Iterator[str]:
-    """Whether a job builds, and is a deploy's own, or is there once for each."""
-    steps = job.get("steps") or []
-    builds = any(BUILDS.search(str(step.get("run", ""))) or "build-push-action" in str(step) for step in steps)
+    """Whether a job that builds is a deploy's own, or is there once for each."""
     matrix = (job.get("strategy") or {}).get("matrix") or {}
     values = [str(value) for name in matrix for value in (matrix[name] if isinstance(matrix[name], list) else [])]
-    if builds and any(DEPLOYS.fullmatch(value) for value in values):
+    if any(DEPLOYS.fullmatch(value) for value in values):
         yield f"it builds for each of {', '.join(values)}"
-    if builds and job.get("environment"):
-        yield f"it builds for the environment {job['environment']}"
+    given = job.get("environment") or ""
+    name = str(given.get("name", "") if isinstance(given, dict) else given)
+    if "${{" in name or DEPLOYS.fullmatch(name) or NAMES_DEPLOY.search(name):
+        yield f"it builds for the environment {name}"
 
 
 def _in_compose(workspace: Workspace) -> Iterator[str]:
