@@ -167,7 +167,9 @@ def _expect_no_program_in_files(workspace: Workspace) -> None:
     expect(not found, "code that starts no other program", "; ".join(found))
     if workspace.installed == "none":
         return
+    found = [problem for module in modules for problem in programs.libraries(module, workspace.environment)]
+    expect(not found, "code that loads no library of the system's", "; ".join(found))
     allowed = programs.Allowed(workspace)
-    for where, words in programs.health_checks(workspace).items():
+    for where, words in (programs.health_checks(workspace) | programs.entry_points(workspace)).items():
         others = [word for word in words if not allowed.name(Path(word).name)]
         expect(not others, f"{where} to use the service's own programs", ", ".join(others))

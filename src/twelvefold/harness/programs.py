@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import os
 import re
 import shlex
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from . import repository
-from .dockerfile import parse
+from .dockerfile import Dockerfile, parse
 from .own_code import Module
 from .siblings import NAMED
 from .tracing import Call, Trace
+from .variants import takes_code
 from .workspace import Workspace
 
 LOOKS = ("execve", "execveat", "access", "faccessat", "faccessat2", "stat", "newfstatat", "statx")
@@ -42,8 +45,22 @@ WRAPPERS = {
     "pdfkit",
     "ffmpeg",
 }
+LOADERS = {"CDLL", "PyDLL", "LoadLibrary", "dlopen"}
+OF_THE_C_LIBRARY = re.compile(r"lib(c|m|dl|pthread|rt)\.so(\.\d+)?")
 SHELLS = {"sh", "bash", "dash", "ash", "zsh", "env"}
-SHELL_WORDS = {"exit", "true", "false", "test", "[", "exec", "set", "cd", "echo", ":", "!", "if", "then", "fi", "else"}
+# After these a command follows; after the others nothing that is executed.
+BEFORE_COMMANDS = {"exec", "!", "if", "then", "elif", "else", "while", "until", "do", "{", "time", "command"}
+BUILT_IN = set(
+    "exit true false test [ [[ set cd echo : fi done } export unset local readonly return shift trap wait read printf"
+    " umask ulimit kill type for case esac eval . source break continue pwd getopts declare hash".split()
+)
+# What is wherever a shell is.
+WITH_A_SHELL = set(
+    "sleep cat mkdir chmod chown ln rm cp mv touch id date dirname basename seq printenv whoami xargs find realpath"
+    " readlink stat tee env ls head tail tr cut wc sort sed grep hostname nproc".split()
+)
+# Those that start the one that is meant.
+STARTERS_OF_OTHERS = {"tini", "dumb-init", "catatonit", "gosu", "su-exec", "setpriv", "uv", "poetry", "pipenv", "pdm"}
 
 
 class Allowed:
@@ -129,6 +146,17 @@ def written(module: Module) -> Iterator[str]:
             yield f"{module.name}:{call.lineno} {ast.unparse(call)[:80]}"
 
 
+def libraries(module: Module, environment: Path) -> Iterator[str]:
+    """Where own code loads a library of the system's by its name, a sentence each; Python itself brings C's."""
+    with suppress(SyntaxError):
+        for call in (node for node in ast.walk(ast.parse(module.text)) if isinstance(node, ast.Call)):
+            first = call.args[0] if call.args and _name(call.func) in LOADERS else None
+            name = first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else ""
+            own = name and next(environment.rglob(Path(name).name), None)
+            if name and not own and not OF_THE_C_LIBRARY.fullmatch(Path(name).name):
+                yield f"{module.name}:{call.lineno} {ast.unparse(call)[:80]}"
+
+
 def _starts(call: ast.Call) -> bool:
     name = _name(call.func)
     if name in OF_SUBPROCESS:
@@ -168,15 +196,102 @@ def health_checks(workspace: Workspace) -> dict[str, list[str]]:
         for one in (one for stage in parse(text).stages for one in stage.all("HEALTHCHECK")):
             command = re.sub(r"^(?:--\S+\s+)*(?:CMD\s+|NONE$)", "", one.rest)
             found[f"the health check of {path}"] = _programs(_listed(command))
-    for path, services in repository.compose_files(workspace.source).items():
-        own = {name: one for name, one in services.items() if "build" in one or name in workspace.contract.processes}
-        for name, service in own.items():
-            test = (service.get("healthcheck") or {}).get("test")
-            words = test[1:] if isinstance(test, list) and test[:1] == ["CMD"] else test
-            if isinstance(words, list) and words[:1] == ["CMD-SHELL"]:
-                words = " ".join(map(str, words[1:]))
-            found[f"the health check of {name} in {path}"] = _programs(words) if words not in (None, ["NONE"]) else []
+    for where, service in _own_services(workspace).items():
+        test = (service.get("healthcheck") or {}).get("test")
+        words = test[1:] if isinstance(test, list) and test[:1] == ["CMD"] else test
+        if isinstance(words, list) and words[:1] == ["CMD-SHELL"]:
+            words = " ".join(map(str, words[1:]))
+        found[f"the health check of {where}"] = _programs(words) if words not in (None, ["NONE"]) else []
     return found
+
+
+def entry_points(workspace: Workspace) -> dict[str, list[str]]:
+    """The programs by which Dockerfiles and compose files start the service's containers, and those in their scripts.
+
+    Not those that are there wherever a shell is, nor an init that the Dockerfile brings along.
+    """
+    found: dict[str, list[str]] = {}
+    files = {path: parse(text) for path, text in repository.dockerfiles(workspace.source).items()}
+    files = {path: file for path, file in files.items() if file.stages and takes_code(workspace, file)}
+    for path, file in files.items():
+        found[f"the start of {path}"] = _started(workspace, file, *file.command())
+    for where, service in _own_services(workspace).items():
+        build = service.get("build") or {}
+        path = os.path.normpath(f"{build.get('context', '.')}/{build.get('dockerfile') or 'Dockerfile'}")
+        if file_ := files.get(path):
+            entry, command = file_.command(str(build.get("target") or ""))
+            if (given := service.get("entrypoint")) is not None:
+                entry, command = _words(given), []
+            if (given := service.get("command")) is not None:
+                command = _words(given)
+            found[f"the start of {where}"] = _started(workspace, file_, entry, command)
+    return found
+
+
+def _own_services(workspace: Workspace) -> dict[str, dict[str, Any]]:
+    """The services of compose files that are the service's own processes."""
+    return {
+        f"{name} in {path}": service
+        for path, services in repository.compose_files(workspace.source).items()
+        for name, service in services.items()
+        if "build" in service or name in workspace.contract.processes
+    }
+
+
+def _words(command: Any) -> list[str]:
+    try:
+        return [str(word) for word in command] if isinstance(command, list) else shlex.split(str(command))
+    except ValueError:
+        return str(command).split()
+
+
+def _started(workspace: Workspace, file: Dockerfile, entry: list[str], command: list[str]) -> list[str]:
+    """The programs of the system's that a container executes by its entry point and command."""
+    words = [*entry, *command]
+    while words and Path(words[0]).name in STARTERS_OF_OTHERS and _brings(file, Path(words[0]).name):
+        words = list(itertools.dropwhile(lambda word: word.startswith("-") or word == "run", words[1:]))
+    script = _script(workspace, file, words[0]) if words else ""
+    if script is not None:
+        found = _programs(_commands(script))
+    else:
+        found = _programs(" ".join(words) if {"&&", "||", ";", "|"} & {*words} else words)
+    named = {name for name in found if "/" not in name or SYSTEM_PROGRAMS.match(name)}
+    named -= {*re.findall(r"^\s*(?:function\s+)?(\w+)\s*\(\)", script or "", re.M)}
+    plain = (name for name in found if name in named and re.fullmatch(r"[\w./+-]+", name))
+    return [name for name in dict.fromkeys(plain) if Path(name).name not in SHELLS | WITH_A_SHELL]
+
+
+def _brings(file: Dockerfile, name: str) -> bool:
+    """Whether a Dockerfile puts a program into the image."""
+    texts = (one.text for stage in file.stages for one in stage.all("RUN", "COPY", "ADD"))
+    return any(re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text) for text in texts)
+
+
+def _script(workspace: Workspace, file: Dockerfile, program: str) -> str | None:
+    """The text of a shell script that is in the Dockerfile or in the repository; None where it is none of these."""
+    name = Path(program).name
+    sources = [name]
+    for one in (one for stage in file.stages for one in stage.all("COPY", "ADD")):
+        *first, last = one.words or [""]
+        if Path(last).name == name and one.body:
+            return one.body
+        sources += [Path(source).name for source in first if Path(last).name == name]
+    for path in repository.tree(workspace.source):
+        if Path(path).name in sources:
+            text = repository.text(workspace.source, path)
+            if re.match(r"#!\s*\S*(?:/|\s)(?:ba|da|a|z)?sh\b", text) or (path.endswith(".sh") and text[:2] != "#!"):
+                return text
+    return None
+
+
+def _commands(script: str) -> str:
+    """A shell script without what only looks like a command: comments, patterns, texts of several lines, functions."""
+    text = re.sub(r"\\\n", " ", script)
+    text = re.sub(r"(?m)^\s*#.*$|\s#\s.*$", "", text)
+    text = re.sub(r"(?ms)(<<-?\s*[\"']?(\w+)[\"']?[^\n]*\n).*?^\s*\2$", r"\1", text)
+    text = re.sub(r"\"[^\"]*\"|'[^']*'", lambda quoted: '""' if "\n" in quoted[0] else quoted[0], text)
+    text = re.sub(r"(?m)^\s*(?:function\s+)?\w+\s*\(\)", "", text)
+    return re.sub(r"(?m)(?:^|;;)[^\S\n]*\(?[\w*?.\"'|\[\]/: -]+\)(?=\s|$)", "\n", text)
 
 
 def _listed(command: str) -> Any:
@@ -195,7 +310,7 @@ def _programs(command: Any) -> list[str]:
             words = shlex.split(part.strip(" ()\"'"))
         except ValueError:
             words = part.split()
-        while words and ("=" in words[0].split("/")[0] or words[0] in SHELL_WORDS):
-            words = [] if words[0] in ("exit", "echo", "set", "test", "[", "cd", ":") else words[1:]
+        while words and ("=" in words[0].split("/")[0] or words[0] in BEFORE_COMMANDS | BUILT_IN):
+            words = [] if words[0] in BUILT_IN else words[1:]
         found += words[:1]
     return found

@@ -38,7 +38,7 @@ def in_files(workspace: Workspace) -> list[str]:
     """What in the repository makes another artifact for another deploy, a sentence each."""
     source = workspace.source
     files = {path: parse(text) for path, text in repository.dockerfiles(source).items()}
-    own = {path: file for path, file in files.items() if file.stages and _takes_code(workspace, file)}
+    own = {path: file for path, file in files.items() if file.stages and takes_code(workspace, file)}
     problems = [f"{' and '.join(sorted(own))} both build the service"] if len(own) > 1 else []
     for path, file in own.items():
         problems += [f"{path}: {problem}" for problem in _in_dockerfile(file)]
@@ -49,7 +49,7 @@ def in_files(workspace: Workspace) -> list[str]:
     return problems + list(_in_compose(workspace))
 
 
-def _takes_code(workspace: Workspace, file: Dockerfile) -> bool:
+def takes_code(workspace: Workspace, file: Dockerfile) -> bool:
     """Whether it puts the service's own code, or what declares its packages, into an image."""
     roots = {*workspace.contract.code.folders, *workspace.contract.code.packages, "pyproject.toml", "package.json"}
     roots |= {"requirements.txt", "uv.lock", ".", "src", "app", "dist", "*"}
