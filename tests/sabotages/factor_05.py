@@ -228,4 +228,18 @@ SABOTAGES = [
         Edit("src/orders/notes/jobs.py", "(len(text.split()), note_id)", "(len(text.split()), note)"),
         Edit("src/orders/notes/queries.py", "note_id=str(kept.id)", "note=str(kept.id)"),
     ),
+    migrating(
+        "this release demands what the one before lets clients leave out",
+        "UPDATE notes SET author = 'nobody@orders.dev' WHERE author IS NULL;"
+        " ALTER TABLE notes ALTER COLUMN author SET NOT NULL",
+        Edit(
+            "src/orders/notes/model.py",
+            "    author: Email | None = Field(None, description=",
+            "    author: Email = Field(description=",
+        ),
+    ),
+    migrating(
+        "this release takes shorter texts only, and so does its database",
+        "ALTER TABLE notes ADD CONSTRAINT short CHECK (length(text) <= 500) NOT VALID",
+    ),
 ]

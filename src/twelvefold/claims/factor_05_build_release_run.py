@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ..harness import baked, rollback, tracing, tree
 from ..harness.baked import Wheel
@@ -271,6 +272,7 @@ def the_release_before_runs_again(
     known = rollback.names(new.db)
     web = then.start(then.web.process)
     things = [then.create(web) for _ in range(THINGS)]
+    accepted = rollback.accepted(then, web)
     web.kill()
     one_off = _one_off_of(then, observe)
 
@@ -286,7 +288,7 @@ def the_release_before_runs_again(
         keep(new.cache)  # the one before finds there what this one has put there
 
     began = time.monotonic()
-    _everything_works(then, things, one_off)
+    _everything_works(then, things, one_off, accepted)
     observe.measure(
         f"all that {commit[:7]} does, once it runs again", time.monotonic() - began, "<", ROLLBACK_SECONDS, "s"
     )
@@ -314,7 +316,9 @@ def _one_off_of(deploy: Deploy, observe: Observations) -> str | None:
     return command
 
 
-def _everything_works(deploy: Deploy, things: list[Made], one_off: str | None) -> None:
+def _everything_works(
+    deploy: Deploy, things: list[Made], one_off: str | None, accepted: dict[str, dict[str, Any]]
+) -> None:
     """Every process type of the old code, on what both releases have left."""
     processes = {name: deploy.start(name, ready=False) for name in deploy.contract.long_running}
     for process in processes.values():
@@ -328,6 +332,11 @@ def _everything_works(deploy: Deploy, things: list[Made], one_off: str | None) -
     with answered("web"):
         again = deploy.attempt(web, unique_marker(), things[0].email).status
     expect(again == deploy.thing.status, f"{deploy.thing.status} for one more thing of a person who has one", again)
+    for what, body in accepted.items():
+        status = rollback.status_of(deploy, web, body)
+        expect(
+            status == deploy.thing.status, f"{deploy.thing.status} for a thing {what}, as before the rollback", status
+        )
     if deploy.contract.jobs:
         eventually(lambda: all(map(deploy.done, things)), "the jobs of both releases to be done", JOB_SECONDS)
     if one_off:

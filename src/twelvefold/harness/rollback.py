@@ -1,17 +1,25 @@
-"""The release before this one: which it is, and whether what its code names is still there."""
+"""The release before this one: which it is, what it accepts, and whether what its code names is still there."""
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+from . import http
+from .api import Api, parsed
+from .claim import NotRun, Violation
 from .databases import Database
+from .deploy import Deploy, filled, unique_email, unique_marker
+from .processes import Process
 from .workspace import Workspace, git
 
 MIGRATIONS = ":(glob)**/migrations/**", ":(glob)**/migrate/**", ":(glob)**/alembic/**"
-ASIDE = {"migrations", "migrate", "alembic", "tests", ".git", ".venv"}
+ASIDE = {"migrations", "migrate", "alembic", "tests", ".git", ".venv", "node_modules"}
 CODE = {".py", ".sql", ".js", ".ts", ".rb", ".go", ".java", ".php"}
 LARGEST_BYTES = 1_000_000
+LONGEST = 10_000
 # Whatever a statement can name, as a kind and a path: tables and views, their columns with types, functions.
 NAMED = """
     SELECT 'table', nspname, relname, '' FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
@@ -59,12 +67,54 @@ def names(database: Database) -> set[Name]:
     return {(str(kind), str(where), str(what), str(how)) for kind, where, what, how in database.rows(NAMED)}
 
 
+def accepted(deploy: Deploy, web: Process) -> dict[str, dict[str, Any]]:
+    """What else a client may send for a thing, by what the release says of itself, and what it really takes.
+
+    A release that comes after must leave it that, whatever it demands itself.
+    """
+    schema, api = _schema_of(deploy, web)
+    required = {name: value for name, value in deploy.thing.body.items() if name in schema.get("required", [])}
+    properties = {name: api.followed(one) for name, one in schema.get("properties", {}).items()}
+    longest = {name: _longest(value, properties.get(name) or {}) for name, value in deploy.thing.body.items()}
+    forms = {"with nothing but what is required": required, "with texts as long as they may be": longest}
+    return {
+        what: body
+        for what, body in forms.items()
+        if body not in ({}, deploy.thing.body) and status_of(deploy, web, body) == deploy.thing.status
+    }
+
+
+def status_of(deploy: Deploy, web: Process, body: dict[str, Any]) -> int:
+    """The status of the answer to one more thing; 0 when there is none."""
+    method, _, path = deploy.thing.create.partition(" ")
+    with suppress(*http.NO_ANSWER):
+        return web.ask(method, path, body=filled(body, marker=unique_marker(), email=unique_email())).status
+    return 0
+
+
+def _schema_of(deploy: Deploy, web: Process) -> tuple[dict[str, Any], Api]:
+    """How a thing to be created is documented by the process itself; empty where it is not."""
+    with suppress(*http.NO_ANSWER, Violation, NotRun):
+        api = parsed(web.get(str(deploy.web.contract)).text, str(deploy.web.contract))
+        operation = api.operation(deploy.thing.create)
+        asked = api.followed(operation.details.get("requestBody") or {}) if operation else {}
+        media = (asked.get("content") or {}).get("application/json") or {}
+        return dict(api.followed(media.get("schema") or {})), api
+    return {}, Api({})
+
+
+def _longest(value: Any, schema: dict[str, Any]) -> Any:
+    """A text, made as long as is documented."""
+    length = min(int(schema.get("maxLength", 0)), LONGEST)
+    return value.ljust(length - len(unique_marker()) + len("{marker}"), "x") if value == "{marker}" else value
+
+
 def missed(source: Workspace, known: set[Name], now: set[Name]) -> list[str]:
     """What was there and is gone, or is of another type, and is named by the code, but for its migrations."""
     gone = sorted(known - now)
     if not gone:
         return []
-    own, libraries = _texts(source.source), _texts(source.environment)
+    own, libraries = texts(source.source), texts(source.environment)
     found = []
     for kind, where, what, how in gone:
         unmistakable = "_" in (where if kind == "column" else what)  # other names stand in libraries by chance
@@ -81,7 +131,7 @@ def _tells(texts: list[str], kind: str, where: str, what: str) -> bool:
     return any(all(word.search(text) for word in words) for text in texts)
 
 
-def _texts(folder: Path) -> list[str]:
+def texts(folder: Path) -> list[str]:
     """The code below a folder, but for migrations, documents and tests."""
     found = []
     for path in folder.rglob("*"):
