@@ -1,14 +1,38 @@
-"""When a schedule of five fields is due, in UTC."""
+"""When a schedule of five fields is due, in UTC, and which schedules stand in code."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from .claim import NotRun
 
 FIELDS = (0, 59), (0, 23), (1, 31), (1, 12), (0, 7)
 A_YEAR = timedelta(days=366)
+WRITTEN = re.compile(r"""["']((?:[\d*/,-]+\s+){4}[\w*/,-]+|@[a-z]+)["']""")
+SHORT = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
+NAMES = {name: str(number) for number, name in enumerate(("sun", "mon", "tue", "wed", "thu", "fri", "sat"))}
+
+
+def due_times(texts: Iterable[str], after: float) -> list[float]:
+    """When each schedule that stands in one of the texts is due for the first time after this one."""
+    schedules = {SHORT.get(found, found) for text in texts for found in WRITTEN.findall(text)}
+    times = set()
+    for schedule in schedules:
+        numbered = re.sub(r"[a-z]{3}", lambda name: NAMES.get(name[0], name[0]), schedule.lower())
+        with suppress(NotRun):  # it only looks like one
+            times.add(next(ticks(numbered, after)))
+    return sorted(times)
 
 
 def ticks(schedule: str, after: float) -> Iterator[float]:
@@ -27,6 +51,9 @@ def ticks(schedule: str, after: float) -> Iterator[float]:
     due = last = datetime.fromtimestamp(after, UTC).replace(second=0, microsecond=0)
     while due - last < A_YEAR:
         due += timedelta(minutes=1)
+        if due.month not in months:
+            due = due.replace(hour=23, minute=59)  # most of a year need not be looked at
+            continue
         day, weekday = due.day in days, due.isoweekday() % 7 in {number % 7 for number in weekdays}
         if (
             due.minute in minutes

@@ -11,13 +11,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .claim import NotRun
+from .claim import NotRun, Violation
 from .deploy import Deploy
-from .processes import Process
+from .processes import Process, eventually
 
 LIBRARY = "libfaketimeMT.so.1"
 FOLDERS = "/usr/lib", "/usr/lib64", "/usr/local/lib"
 SHARED = Path("/dev/shm")
+STOP_SECONDS = 2.0
 WITHOUT_LIBC = b"\xff Go buildinf:"  # such programs ask the kernel for the time, past every library
 
 
@@ -62,10 +63,11 @@ class MovedTime:
         self._write()
         for process in self._processes:
             process.ahead = self._ahead
-            with suppress(OSError):
-                if process.alive:
-                    os.kill(process.pid, signal.SIGSTOP)
-                    os.kill(process.pid, signal.SIGCONT)
+        alive = [process for process in self._processes if process.alive]
+        _signal(alive, signal.SIGSTOP)
+        with suppress(Violation):  # one that goes on before it has stopped is not woken
+            eventually(lambda: all(map(_stopped, alive)), "them to stop", STOP_SECONDS, pause=0.002)
+        _signal(alive, signal.SIGCONT)
 
     def _write(self) -> None:
         """At once for whoever reads it."""
@@ -81,14 +83,31 @@ class MovedTime:
                 (SHARED / name).unlink(missing_ok=True)
 
 
+def _signal(processes: Sequence[Process], number: int) -> None:
+    for process in processes:
+        with suppress(OSError):
+            os.kill(process.pid, number)
+
+
+def _stopped(process: Process) -> bool:
+    """Whether it stands still, or has ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{process.pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] in "TtZX"
+    return True
+
+
 @contextmanager
-def moved_time(deploy: Deploy, start: float) -> Iterator[MovedTime]:
-    """A time that begins at `start`; raises NotRun where the machine cannot do it."""
+def moved_time(deploy: Deploy, start: float, folder: Path | None = None) -> Iterator[MovedTime]:
+    """A time that begins at `start`; raises NotRun where the machine cannot do it.
+
+    The processes must see the folder, which is the deploy's if none is given.
+    """
     library = next((found for folder in FOLDERS for found in Path(folder).glob(f"**/faketime/{LIBRARY}")), None)
     if library is None:
         raise NotRun(f"no {LIBRARY} is on this machine: install the package libfaketime")
-    copied = Path(shutil.copy(library, deploy.folder))  # where a container sees it too
-    moved = MovedTime(deploy, copied, deploy.folder / "time", start)
+    place = folder or deploy.folder  # where a container sees it too
+    copied = Path(shutil.copy(library, place))
+    moved = MovedTime(deploy, copied, place / "time", start)
     try:
         yield moved
     finally:

@@ -6,8 +6,8 @@ import shlex
 import signal
 import socket
 import time
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -15,15 +15,19 @@ from . import http, tracing
 from .claim import HarnessError, NotRun, Violation
 from .deploy import Deploy, unique_email, unique_marker
 from .moved_time import MovedTime, moved_time
+from .passage import A_DAY, clock_of, let_a_day_pass
 from .processes import END_SECONDS, Process, eventually
 from .proxy import Proxy
 from .tracing import NAMES, Address, Trace
 
 NOBODY = "00000000-0000-7000-8000-000000000000"
 CUT_SECONDS = 1.0
-LATER = 60, 3600, 86_400
-DUE_SECONDS = 1.5  # what is due then takes a moment: the clock makes a job, and a worker takes it
+SOON = 60, 3600
+LATE = 7 * A_DAY, 31 * A_DAY, 366 * A_DAY
+WAKE_SECONDS = 0.2
 JOB_FAILS_SECONDS = 5.0
+GIVEN_UP_SECONDS = 1.5
+BEHIND = 50 * A_DAY
 LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "postgres": 5432, "redis": 6379, "amqp": 5672}
 
@@ -45,8 +49,19 @@ class Usage:
             with suppress(NotRun):
                 deploy.proxied("cache")
         self._moved: MovedTime | None = None
+        self._behind: MovedTime | None = None
         with suppress(NotRun):
             self._moved = deploy.stack.enter_context(moved_time(deploy, time.time()))
+            place = deploy.folder / "behind"
+            place.mkdir()
+            self._behind = deploy.stack.enter_context(moved_time(deploy, time.time() - BEHIND, place))
+
+    @property
+    def _worker(self) -> str | None:
+        """The process type of the worker, if there is one of its own and its time can be moved."""
+        jobs = self.deploy.contract.jobs
+        own = jobs and jobs.process in self.deploy.contract.processes and jobs.process != self.deploy.web.process
+        return jobs.process if jobs and own and self._behind else None
 
     @property
     def declared(self) -> dict[str, tuple[str, int]]:
@@ -60,6 +75,8 @@ class Usage:
             self._start(name, name, self._optional)
         if any(name in self.deploy.variables for name in self._optional):
             self._start(f"{web} with all resources", web, {})
+        if self._worker:
+            self._start(f"a {self._worker} whose clock is slow", self._worker, self._optional, self._behind)
         for process in self._processes.values():
             self.deploy.wait_until_ready(process)
         self._webs = [process for process in self._processes.values() if process.type == web]
@@ -101,13 +118,19 @@ class Usage:
             trace.wait(process.pid)
 
     def let_time_pass(self) -> str:
-        """Has them live through a minute, an hour and a day, and do what is due then; returns what was done of it."""
+        """Has them live through a day, and do what is due then and later; returns what was done of it."""
         if not self._moved:
             return "time was not moved forward: install the package libfaketime"
-        for seconds in LATER:
-            self._moved.move(self._moved.now() + seconds)
-            time.sleep(DUE_SECONDS)
-        return "time was moved forward by a minute, an hour and a day"
+        name = clock_of(self.deploy) or ""
+        passed = let_a_day_pass(self.deploy, self._moved, self._processes.get(name), self._start_clock, SOON)
+        for process in self._processes.values():
+            if process.type == name:
+                process.end()  # it would make up for each hour of a year
+        began = self._moved.now()
+        for seconds in LATE:
+            self._moved.move(began + seconds)
+            time.sleep(WAKE_SECONDS)
+        return passed
 
     def live_for(self, seconds: float) -> None:
         """Waits until the youngest process is so old."""
@@ -140,12 +163,20 @@ class Usage:
         }
         return {name: addresses for name, addresses in found.items() if addresses}
 
-    def _start(self, name: str, type_: str, variables: Mapping[str, str | None]) -> None:
+    def _start(
+        self, name: str, type_: str, variables: Mapping[str, str | None], moved: MovedTime | None = None
+    ) -> None:
         prefix = self._watch(name).prefix
-        if self._moved:
-            self._processes[name] = self._moved.start(type_, prefix=prefix, **variables)
+        if moved := moved or self._moved:
+            self._processes[name] = moved.start(type_, prefix=prefix, **variables)
         else:
             self._processes[name] = self.deploy.start(type_, ready=False, prefix=prefix, **variables)
+
+    def _start_clock(self) -> Process:
+        clock = self.deploy.clock
+        later = f"{clock.process} started later ({len(self.traces)})"
+        self._start(later, clock.process, {**self._optional, **clock.nudge})
+        return self._processes[later]
 
     def _watch(self, name: str) -> Trace:
         self.traces[name] = tracing.prepare(self.deploy, tracing.NETWORK)
@@ -180,10 +211,33 @@ class Usage:
         if not (jobs := self.deploy.contract.jobs):
             return
         events = "UPDATE" if jobs.table == table else "INSERT OR UPDATE"
-        with self.deploy.db.failing(jobs.table, events) as failures:
+        with self._slow_worker_alone(), self.deploy.db.failing(jobs.table, events) as failures:
             self._try_to_create()
             with suppress(Violation):  # which need not be: the job may be done otherwise
                 eventually(failures, "a job to fail", JOB_FAILS_SECONDS)
+                self._until_given_up(failures)
+
+    @contextmanager
+    def _slow_worker_alone(self) -> Iterator[None]:
+        """Holds the other worker up as long as the context lasts."""
+        others = [self._processes[self._worker]] if self._worker else []
+        for worker in others:
+            worker.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for worker in others:
+                worker.signal(signal.SIGCONT)
+
+    def _until_given_up(self, failures: Callable[[], int]) -> None:
+        """Lets day after day pass, so that a job is tried again, until nobody does.
+
+        A job that is to wait until a time of the worker's, which is slow, need not wait by the database's clock either.
+        """
+        while self._behind and self._behind.now() < time.time() - A_DAY:
+            seen = failures()
+            self._behind.move(self._behind.now() + A_DAY)
+            eventually(lambda seen=seen: failures() > seen, "another failure", GIVEN_UP_SECONDS)  # type: ignore[misc]
 
     def _cut(self, proxy: Proxy) -> None:
         proxy.cut()
