@@ -80,6 +80,7 @@ TELL_A_HOOK = """            if outcome == "failed":
                     alert = HTTPConnection("127.0.0.1", 8065, timeout=1)
                     alert.request("POST", "/hooks/orders", f"{job.name} failed for good")
 """
+CONNINFO = 'conninfo=lambda: settings.secret("database_url"),'
 LIFESPAN = """        async with attached(settings) as resources:
             app.state.resources = resources
             yield
@@ -172,6 +173,18 @@ SABOTAGES = [
         ),
         neighbours=("VI.2", "VI.3"),
         also=("III.5",),
+    ),
+    Sabotage(
+        "IV.1",
+        "the options in the database's URL are dropped",
+        (Edit(POSTGRES, CONNINFO, CONNINFO.replace('")', '").partition("?")[0]')),),
+        neighbours=("III.5", "IV.3"),
+    ),
+    Sabotage(
+        "IV.1",
+        "the release phase takes the password as it is written in the URL",
+        (Edit(RELEASE, RELEASE_BEGINS, RELEASE_BEGINS.replace('")', '").replace("%", "%25")')),),
+        neighbours=("IV.3", "XII.2"),
     ),
     Sabotage(
         "IV.2",

@@ -44,7 +44,7 @@ def a_database_is_swapped_by_its_url(deploy: Deploy, deploys: Deploys, observe: 
     second = before.create(original.web)
     original.end_all()
 
-    copy = Attached(deploys.moved(deploy))
+    copy = Attached(deploys.moved(deploy, intricate=True))
     sessions, connections = deploys.sessions(deploy), original.connections
     copy.release()
     copy.start_all()
@@ -65,6 +65,8 @@ def a_database_is_swapped_by_its_url(deploy: Deploy, deploys: Deploys, observe: 
         not idle, f"{', '.join(sorted(expected))} to use the copy", f"nothing from {', '.join(sorted(idle))}"
     )
     copy.end_all()
+    bare = copy.deploy.db.sessions_without_options()
+    observe.expect(not bare, "the options in the copy's URL in every session", f"{len(bare)} without: {bare}")
     seen = deploys.sessions(deploy) - sessions + original.connections - connections
     observe.measure("connections to the original", seen, "==", 0)
     observe.expect(not source.holding(table, third.marker), "new data in the copy only")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import psycopg
 from psycopg import sql
@@ -35,6 +35,18 @@ BE_SLOW = """
         RETURN NEW;
     END $$;
     CREATE TRIGGER twelvefold_slow BEFORE {events} ON {table} FOR EACH ROW EXECUTE FUNCTION twelvefold_slow();
+"""
+OPTION = "twelvefold.attached"
+# Who connects without what the options in the URL say is noted.
+NOTE_SESSIONS = f"""
+    CREATE TABLE twelvefold_sessions (program text);
+    CREATE FUNCTION twelvefold_sessions() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+    BEGIN
+        IF current_setting('{OPTION}', true) IS DISTINCT FROM 'on' THEN
+            INSERT INTO public.twelvefold_sessions VALUES (current_setting('application_name'));
+        END IF;
+    END $$;
+    CREATE EVENT TRIGGER twelvefold_sessions ON login EXECUTE FUNCTION twelvefold_sessions();
 """
 WAITING = """
     SELECT pid FROM pg_stat_activity
@@ -84,21 +96,27 @@ class Server:
         """A new database, as a copy of another one to which nobody is connected."""
         return Database(postgres.create_database(self.url, f"claim_{next(_numbers)}", template=template))
 
-    def copy(self, database: Database) -> Database:
+    def copy(self, database: Database, *, intricate: bool = False) -> Database:
         """A copy of a database under another name, for another user: of its URL only the server is the same.
 
-        Raises Violation when somebody is connected to it.
+        An intricate URL has a password that is written otherwise in it, and options; who connects without these is
+        noted. Raises Violation when somebody is connected to the database.
         """
         try:
             copied = self.create(database.name)
         except psycopg.errors.ObjectInUse as error:
             raise Violation(f"expected nobody to be connected to a stopped deploy's database, saw: {error}") from None
-        user, password = f"{copied.name}_user", secrets.token_urlsafe(12)
+        user, password = f"{copied.name}_user", secrets.token_urlsafe(12) + ("@:/%?" if intricate else "")
         with psycopg.connect(self.url, autocommit=True) as connection:
             create = sql.SQL("CREATE ROLE {} LOGIN SUPERUSER PASSWORD {}")
             connection.execute(create.format(sql.Identifier(user), sql.Literal(password)))
+        if intricate:
+            with copied.connect() as connection:
+                connection.execute(NOTE_SESSIONS)
         host, port = self.address
-        return Database(urlsplit(copied.url)._replace(netloc=f"{user}:{password}@{host}:{port}").geturl())
+        place = f"{user}:{quote(password, safe='')}@{host}:{port}"
+        query = f"options=-c%20{OPTION}%3Don" if intricate else ""
+        return Database(urlsplit(copied.url)._replace(netloc=place, query=query).geturl())
 
     def sessions(self, database: Database) -> int:
         """How many sessions a database has had in all, once those that are ending have ended."""
@@ -227,6 +245,10 @@ class Database:
         with self.connect() as connection:
             found = connection.execute(query.format(_table(table), sql.Literal(text))).fetchone()
             return int(found[0]) if found else 0
+
+    def sessions_without_options(self) -> list[str]:
+        """What those call themselves who have connected to an intricate copy without the options in its URL."""
+        return [f"one of {name or 'somebody'}" for (name,) in self.rows("SELECT program FROM twelvefold_sessions")]
 
     def slow_down(self, table: str, seconds: float, events: str = "UPDATE") -> None:
         """From now on, each row of the table takes so long to write."""

@@ -333,10 +333,10 @@ class Deploys:
         self.made.append(deploy)
         return deploy
 
-    def moved(self, deploy: Deploy) -> Deploy:
+    def moved(self, deploy: Deploy, *, intricate: bool = False) -> Deploy:
         """The same deploy, stopped and attached to a copy of its database: nothing else of it is different."""
         resource, server = deploy.contract.resource("postgres"), self._server()
-        database = server.copy(deploy.db)
+        database = server.copy(deploy.db, intricate=intricate)
         self._stack.callback(server.drop, database)
         assert resource is not None
         variables = {**deploy.variables, resource.url: database.url}
