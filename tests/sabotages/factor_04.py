@@ -4,6 +4,7 @@ from . import Edit, Sabotage
 
 WORKER = "src/orders/worker.py"
 QUEUE = "src/orders/queue.py"
+CLOCK = "src/orders/clock.py"
 RELEASE = "src/orders/release.py"
 ROUTES = "src/orders/notes/routes.py"
 JOBS = "src/orders/notes/jobs.py"
@@ -79,6 +80,13 @@ TELL_A_HOOK = """            if outcome == "failed":
                 with suppress(OSError):
                     alert = HTTPConnection("127.0.0.1", 8065, timeout=1)
                     alert.request("POST", "/hooks/orders", f"{job.name} failed for good")
+"""
+TICKED = """            await self._connector.execute_query_async(TICK, job=due.task.name, at=at)
+"""
+TICKED_ONCE = """            try:
+                await self._connector.execute_query_async(TICK, job=due.task.name, at=at)
+            except Exception:
+                log.exception("tick failed", job=due.task.name)
 """
 CONNINFO = 'conninfo=lambda: settings.secret("database_url"),'
 LIFESPAN = """        async with attached(settings) as resources:
@@ -256,6 +264,21 @@ SABOTAGES = [
             ),
         ),
         neighbours=("IV.1", "VI.1"),
+    ),
+    Sabotage(
+        "IV.3",
+        "a tick is lost while the database is away",
+        (
+            Edit(CLOCK, TICKED, TICKED_ONCE),
+            Edit(
+                CLOCK,
+                "        self._connector = app.connector\n",
+                "        self._connector = app.connector\n        self._connector.patient = False\n",
+            ),
+            Edit(CLOCK, "from procrastinate import App\n", "import structlog\nfrom procrastinate import App\n"),
+            Edit(CLOCK, "# Each tick once", "log = structlog.get_logger()\n\n# Each tick once"),
+        ),
+        neighbours=("IV.1", "VIII.3"),
     ),
     Sabotage(
         "IV.3",

@@ -102,17 +102,23 @@ def only_declared_resources_are_contacted(deploy: Deploy, observe: Observations)
 def an_outage_of_the_database_is_survived(deploy: Deploy, observe: Observations) -> None:
     ready, live = need(deploy.web.ready, "[web] ready"), need(deploy.web.live, "[web] live")
     cut, (silent, its_url) = deploy.proxied("postgres"), deploy.own_proxy()
-    early = outage.start(deploy)
-    early += outage.start(deploy, [deploy.web.process], **its_url)
+    ticking = outage.ticking(deploy)
+    early = outage.start(deploy, clock=ticking)
+    early.append(deploy.start(deploy.web.process, ready=False, prefix=(), **its_url))
     outage.wait_until_ready(deploy, early)
     web, families = early[0], [set(process.family()) for process in early]
     ledger = Ledger(deploy)
     kept = ledger.create(web)
+    if ticking:
+        ticking.come_close()
+        outage.wait_until_ready(deploy, early)
 
     with outage.watched_alive(early, live) as wrong:
         cut.cut()
         silent.blackhole()
         began = time.monotonic()
+        if ticking:
+            ticking.begin()
         observe.measure("not ready", outage.slowest(early, ready, 503, NOTICED_SECONDS), "<=", NOTICED_SECONDS, "s")
         late = outage.start(deploy)  # these start before their database
         promised = outage.confirmed(ledger, web)
@@ -140,6 +146,8 @@ def an_outage_of_the_database_is_survived(deploy: Deploy, observe: Observations)
         ledger.is_kept(made, "during the outage")
     for process, family in zip(early, families, strict=True):
         observe.expect(family <= set(process.family()), f"{process.type} with the same PID", "others than before")
+    if ticking:
+        observe.note(ticking.made_up_for())
     outage.expect_each_worker_to_work(ledger, web, early, late)
 
 

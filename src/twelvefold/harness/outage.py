@@ -7,26 +7,44 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
-from . import http
-from .claim import expect
+from . import cron, http
+from .claim import NotRun, Violation, expect
 from .deploy import Deploy, Made, unique_email, unique_marker
+from .jobs import settled
 from .ledger import Ledger
+from .moved_time import MovedTime, moved_time
 from .processes import END_SECONDS, READY_SECONDS, Process, eventually
 
 PROBE_SECONDS = 3.0
 PAUSE_SECONDS = 0.1
+LEAD_SECONDS = 60.0
+SOON_SECONDS = 3.0
+CLOSE_SECONDS = 5.0  # before a tick, which then comes by itself: no leap of the time disturbs anybody in an outage
 
 
 def start(
-    deploy: Deploy, types: Sequence[str] = (), prefix: Sequence[str] = (), **variables: str | None
+    deploy: Deploy,
+    types: Sequence[str] = (),
+    prefix: Sequence[str] = (),
+    moved: MovedTime | None = None,
+    clock: Ticking | None = None,
+    **variables: str | None,
 ) -> list[Process]:
     """Starts these process types, or all of them with web first, and waits for nothing."""
     web = deploy.web.process
-    all_types = [web, *(name for name in deploy.contract.long_running if name != web)]
-    return [deploy.start(name, ready=False, prefix=prefix, **variables) for name in types or all_types]
+    names = types or [web, *(name for name in deploy.contract.long_running if name != web)]
+    started = []
+    for name in names:
+        if clock and name == deploy.clock.process:
+            started.append(clock.start(name))
+        elif moved:
+            started.append(moved.start(name, prefix=prefix, **variables))
+        else:
+            started.append(deploy.start(name, ready=False, prefix=prefix, **variables))
+    return started
 
 
 def wait_until_ready(deploy: Deploy, processes: Sequence[Process]) -> None:
@@ -110,6 +128,67 @@ def expect_each_worker_to_work(ledger: Ledger, web: Process, early: Sequence[Pro
     second.signal(signal.SIGCONT)
     first.kill()
     _expect_a_job(ledger, web, "the worker that started before its database")
+
+
+class Ticking:
+    """A clock that is due in an outage, by a time of its own."""
+
+    def __init__(self, deploy: Deploy, moved: MovedTime, first: float, second: float) -> None:
+        self._deploy = deploy
+        self._moved = moved
+        self._first = first
+        self._due = second
+        self._before = 0
+        self._sees = False
+
+    def start(self, name: str) -> Process:
+        """Starts the clock, some time before it is due."""
+        return self._moved.start(name)
+
+    def come_close(self) -> None:
+        """Lets it be due, to learn whether it sees the time move at all; then comes close to when it is due again."""
+        settled(self._jobs, 1.0)
+        before = self._jobs()
+        for moment in (self._first + 1, self._first + LEAD_SECONDS):  # it may have begun to wait just before
+            self._moved.move(moment)
+            with suppress(Violation):
+                eventually(lambda: self._jobs() > before, "a job of the clock", SOON_SECONDS)
+                self._sees = True
+                break
+        self._moved.move(self._due - CLOSE_SECONDS)
+
+    def begin(self) -> None:
+        """Says that the database has just gone."""
+        self._sees = self._sees and self._moved.now() < self._due
+        self._before = self._jobs()
+
+    def made_up_for(self) -> str:
+        """Waits for the job of the tick that came in the outage; raises Violation when it does not come."""
+        if not self._sees:
+            return "no tick came in the outage: the clock does not see its time move, or it moved too soon"
+        expected = "the job of a tick that came in the outage, once the database is back"
+        for seconds in (SOON_SECONDS, END_SECONDS):
+            with suppress(Violation):
+                eventually(lambda: self._jobs() > self._before, expected, seconds)
+                break
+            self._moved.move(self._moved.now() + 2 * LEAD_SECONDS)  # it may have begun to wait just then
+        expect(self._jobs() > self._before, expected, "nothing of it")
+        return "the job of a tick that came in the outage was made afterwards"
+
+    def _jobs(self) -> int:
+        return int(self._deploy.db.value(str(self._deploy.clock.jobs)) or 0)
+
+
+def ticking(deploy: Deploy) -> Ticking | None:
+    """A clock to be started before an outage; None where its jobs cannot be counted, or its time cannot be moved."""
+    clock = deploy.contract.clock
+    if clock and clock.process in deploy.contract.processes and clock.schedule and clock.jobs:
+        with suppress(NotRun):
+            coming = cron.ticks(clock.schedule, time.time() + 2 * LEAD_SECONDS)
+            first, second = next(coming), next(coming)
+            moved = deploy.stack.enter_context(moved_time(deploy, first - LEAD_SECONDS))
+            return Ticking(deploy, moved, first, second)
+    return None
 
 
 def _expect_a_job(ledger: Ledger, web: Process, who: str) -> None:
