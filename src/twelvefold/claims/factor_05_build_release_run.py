@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..harness import baked, rollback, tracing, tree
+from ..harness import baked, passage, rollback, tracing, tree
 from ..harness.baked import Wheel
 from ..harness.claim import NotApplicable, NotRun, Observations, Violation, claim, expect, need
 from ..harness.config import canary
@@ -210,13 +210,20 @@ def _end(process: Process) -> None:
 
 
 def _all_at_work(deploy: Deploy) -> list[tuple[str, Process, tracing.Trace]]:
-    """Every process type and a one-off, each watched while it does what it is for."""
-    runs = []
+    """Every process type and a one-off, each watched while it does what it is for, also what is due within a day."""
+    runs: list[tuple[str, Process, tracing.Trace]] = []
+    moved, clock = passage.movable(deploy), passage.clock_of(deploy)
+
+    def launch(name: str, **variables: str) -> Process:
+        trace = tracing.prepare(deploy, tree.WATCHED)
+        starts = moved.start if moved and name in deploy.contract.long_running else deploy.launch
+        runs.append((name, starts(name, prefix=trace.prefix, **variables), trace))
+        return runs[-1][1]
+
     admin = deploy.contract.admin.succeeds if deploy.contract.admin else None
     for name in [*deploy.contract.long_running, "release" if "release" in deploy.contract.processes else None, admin]:
         if name:
-            trace = tracing.prepare(deploy, tree.WATCHED)
-            runs.append((name, deploy.launch(name, prefix=trace.prefix), trace))
+            launch(name)
     for name, process, _ in runs:
         if name in deploy.contract.long_running:
             deploy.wait_until_ready(process)
@@ -225,6 +232,10 @@ def _all_at_work(deploy: Deploy) -> list[tuple[str, Process, tracing.Trace]]:
     by_name = {name: process for name, process, _ in runs}
     if deploy.contract.web and deploy.contract.thing:
         _use(deploy, by_name[deploy.web.process])
+    if moved:
+        passage.let_a_day_pass(
+            deploy, moved, by_name.get(clock or ""), lambda: launch(str(clock), **deploy.clock.nudge)
+        )
     return runs
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from functools import partial
 
-from ..harness import confined, memory, outage, shared
+from ..harness import confined, memory, outage, passage, shared
 from ..harness.claim import Observations, claim, expect, need
 from ..harness.deploy import Deploy
 from ..harness.ledger import Ledger, allowed_age
@@ -87,8 +87,8 @@ def nothing_is_kept_in_local_files(deploy: Deploy, observe: Observations) -> Non
     waiting = ledger.create(web)
     web.kill()
 
-    fixed = confined.prefix(deploy, read_only=True)
-    web, *others = outage.start(deploy, prefix=fixed)
+    fixed, moved = confined.prefix(deploy, read_only=True), passage.movable(deploy)
+    web, *others = outage.start(deploy, prefix=fixed, moved=moved)
     outage.wait_until_ready(deploy, [web, *others])
     lost = "once every local file was lost"
     ledger.check(web, lost)
@@ -111,6 +111,8 @@ def nothing_is_kept_in_local_files(deploy: Deploy, observe: Observations) -> Non
     observe.note(f"on a read-only file system: requests, jobs, {', '.join(commands) or 'no one-offs'}")
     for process in (web, *others):
         expect(process.alive, f"{process.type} to run on a read-only file system", process.tail())
+    if moved:
+        observe.note(passage.expect_due_jobs_to_be_done(deploy, moved, (web, *others), fixed))
 
 
 @claim(
