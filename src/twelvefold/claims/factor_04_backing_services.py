@@ -76,7 +76,7 @@ def a_database_is_swapped_by_its_url(deploy: Deploy, deploys: Deploys, observe: 
     "IV.2",
     "Only declared resources are contacted",
     threshold="0 other addresses, also in errors, jobs and one-offs",
-    seconds=20,
+    seconds=22,
 )
 def only_declared_resources_are_contacted(deploy: Deploy, observe: Observations) -> None:
     usage = Usage(deploy)
@@ -97,7 +97,7 @@ def only_declared_resources_are_contacted(deploy: Deploy, observe: Observations)
     "IV.3",
     "An outage of the database is survived and told",
     threshold="503 in 2 s, live 200 for 10 s, same PID, ready in 5 s",
-    seconds=18,
+    seconds=20,
 )
 def an_outage_of_the_database_is_survived(deploy: Deploy, observe: Observations) -> None:
     ready, live = need(deploy.web.ready, "[web] ready"), need(deploy.web.live, "[web] live")

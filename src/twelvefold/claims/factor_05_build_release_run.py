@@ -175,7 +175,7 @@ def _another_configuration(rollout: Rollout, before: dict[str, object], observe:
     "V.3",
     "the running tree never changes, and nothing is fetched into it",
     threshold="0 files changed, 0 addresses asked but the attached resources",
-    seconds=10,
+    seconds=12,
 )
 def the_running_tree_stays_as_it_is(deploy: Deploy, observe: Observations) -> None:
     before = tree.snapshot(deploy.workspace.environment)

@@ -64,7 +64,7 @@ def replicas_share_nothing(deploy: Deploy, observe: Observations) -> None:
     "VI.2",
     "Nothing is kept in local files",
     threshold="all works on a read-only file system, and after losing every file",
-    seconds=10,
+    seconds=12,
 )
 def nothing_is_kept_in_local_files(deploy: Deploy, observe: Observations) -> None:
     jobs, admin = deploy.contract.jobs, deploy.contract.admin

@@ -211,7 +211,7 @@ class Usage:
         if not (jobs := self.deploy.contract.jobs):
             return
         events = "UPDATE" if jobs.table == table else "INSERT OR UPDATE"
-        with self._slow_worker_alone(), self.deploy.db.failing(jobs.table, events) as failures:
+        with self.deploy.db.failing(jobs.table, events) as failures, self._slow_worker_alone():
             self._try_to_create()
             with suppress(Violation):  # which need not be: the job may be done otherwise
                 eventually(failures, "a job to fail", JOB_FAILS_SECONDS)
@@ -219,7 +219,7 @@ class Usage:
 
     @contextmanager
     def _slow_worker_alone(self) -> Iterator[None]:
-        """Holds the other worker up as long as the context lasts."""
+        """Holds the other worker up as long as the context lasts, with whatever it has locked: it is not waited for."""
         others = [self._processes[self._worker]] if self._worker else []
         for worker in others:
             worker.signal(signal.SIGSTOP)
