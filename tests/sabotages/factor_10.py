@@ -63,6 +63,28 @@ LAUNCH = """{
   ],
 }
 """
+TERRAFORM = """resource "aws_db_instance" "orders" {
+  identifier     = "orders"
+  engine         = "postgres"
+  engine_version = "15.4"
+  instance_class = "db.t4g.micro"
+}
+"""
+NIGHTLY = """name: nightly
+on:
+  schedule: [{cron: "0 3 * * *"}]
+jobs:
+  test:
+    runs-on: ubuntu-24.04
+    strategy:
+      matrix:
+        postgres: ["15"]
+    services:
+      postgres:
+        image: postgres:${{ matrix.postgres }}
+    steps:
+      - run: make test
+"""
 
 SABOTAGES = [
     Sabotage(
@@ -94,6 +116,24 @@ SABOTAGES = [
                 "FROM python:3.14.2-slim-bookworm${PYTHON_DIGEST} AS python\n",
             ),
         ),
+        neighbours=("X.3", "I.1", "II.2"),
+    ),
+    Sabotage(
+        "X.1",
+        "Terraform makes an older database",
+        (Edit("infra/database.tf", "", TERRAFORM),),
+        neighbours=("X.3", "I.1", "II.2"),
+    ),
+    Sabotage(
+        "X.1",
+        "a matrix tests on an older database",
+        (Edit(".github/workflows/nightly.yml", "", NIGHTLY),),
+        neighbours=("X.3", "I.1", "II.2"),
+    ),
+    Sabotage(
+        "X.1",
+        "development has an old Redis in the place of Valkey",
+        (Edit("compose.override.yaml", "", "services:\n  cache:\n    image: redis:5-alpine\n"),),
         neighbours=("X.3", "I.1", "II.2"),
     ),
     Sabotage(

