@@ -295,6 +295,7 @@ def _admin(service: Service) -> list[str]:
         '# succeeds = "..."  # one that only reads',
         '# fails = "..."  # one that cannot succeed',
         '# purge = "... {email}"  # the one that erases a person',
+        '# others = ["..."]  # the others that work with the database',
     ]
 
 

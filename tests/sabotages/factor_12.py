@@ -29,6 +29,26 @@ QUERIES = "src/orders/notes/queries.py"
 TABLES_END = '            archived_at timestamptz\n        )\n        """\n    )\n'
 ENQUEUED = "        await jobs.count_words.enqueue("
 CHECKED = "    _check(email)\n    found: dict["
+EXPORT = """\
+    async with admin.resources.postgres.connection() as connection, connection.transaction():
+        kept = {feature: await module.export(connection, email) for feature, module in _modules().items()}
+"""
+OTHERS = "others = ["
+TESTS = "test: $(UV) ## Run the tests"
+BACKFILL = '''\
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["psycopg2-binary", "tqdm"]
+# ///
+"""Counts the words of old notes."""
+
+import os
+
+import psycopg2
+from tqdm import tqdm
+
+connection = psycopg2.connect(os.environ["DATABASE_URL"])
+'''
 
 SABOTAGES = [
     Sabotage(
@@ -74,6 +94,41 @@ SABOTAGES = [
             ),
         ),
         neighbours=("V.2", "XII.3"),
+    ),
+    Sabotage(
+        "XII.1",
+        "a backfill is a script with packages of its own",
+        (Edit("scripts/backfill.py", "", BACKFILL),),
+        neighbours=("XII.2", "XII.3", "VII.1"),
+        also=("II.1", "II.3", "III.1"),
+    ),
+    Sabotage(
+        "XII.1",
+        "make runs a backfill in an environment of its own",
+        (
+            Edit("scripts/backfill.py", "", BACKFILL.partition("# ///\n")[2]),
+            Edit("Makefile", TESTS, f"backfill: $(UV)\n\t@$(UV) run --no-project scripts/backfill.py\n\n{TESTS}"),
+        ),
+        neighbours=("XII.2", "XII.3", "VII.1"),
+        also=("II.1", "II.3", "III.1"),
+    ),
+    Sabotage(
+        "XII.1",
+        "another one-off runs psql",
+        (
+            Edit("src/orders/notes/admin.py", "import sys\n", "import subprocess\nimport sys\n"),
+            Edit(
+                "src/orders/notes/admin.py",
+                "@one_off(prints=True)\n",
+                "@one_off()\nasync def vacuum(admin: Admin) -> None:\n"
+                '    """Takes what was deleted out of the table."""\n'
+                '    command = ["psql", admin.settings.secret("database_url"), "-c", "VACUUM notes"]\n'
+                "    subprocess.run(command, check=True)\n\n\n@one_off(prints=True)\n",
+            ),
+            Edit("factors.toml", OTHERS, f'{OTHERS}"orders admin vacuum", '),
+        ),
+        neighbours=("XII.2", "XII.4"),
+        also=("II.3", "XI.1", "XII.3"),
     ),
     Sabotage(
         "XII.2",
@@ -186,6 +241,20 @@ SABOTAGES = [
                 "    from prometheus_client import start_http_server\n\n"
                 '    start_http_server(0, "127.0.0.1")\n'
                 "    async with attached(loaded) as resources:\n",
+            ),
+        ),
+        neighbours=("XII.1", "XII.2", "XII.4"),
+    ),
+    Sabotage(
+        "XII.3",
+        "another one-off says in the log alone that it failed",
+        (
+            Edit(
+                "src/orders/admin/people.py",
+                EXPORT,
+                "    try:\n"
+                + "".join(f"    {line}\n" for line in EXPORT.splitlines())
+                + '    except Exception:\n        log.exception("export failed")\n        return\n',
             ),
         ),
         neighbours=("XII.1", "XII.2", "XII.4"),

@@ -129,7 +129,7 @@ def ended_by_themselves(deploy: Deploy) -> list[str]:
     """The release, the one-offs and what shows the configuration, as far as there are such."""
     admin = deploy.contract.admin
     commands = ["release" if "release" in deploy.contract.processes else None, deploy.contract.config.show]
-    commands += [admin.succeeds, admin.fails, admin.purge] if admin else []
+    commands += [admin.succeeds, admin.fails, admin.purge, *admin.others] if admin else []
     return [command.replace("{email}", unique_email()) for command in commands if command]
 
 

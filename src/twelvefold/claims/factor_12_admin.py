@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from ..harness import contents, migrating, repository, tracing
+from ..harness import apart, contents, migrating, repository, tracing
 from ..harness.beginnings import wait_until_begun
 from ..harness.claim import NotApplicable, NotRun, Observations, Violation, claim, expect, need
 from ..harness.config import canary
@@ -30,6 +30,7 @@ from ..harness.week import Week
 from ..harness.workspace import Workspace
 
 AT_ONCE = 5
+CODE_CALLS = ("execve", "execveat", "open", "openat")
 SETTLE_SECONDS = 1.0  # for what a process does once it has begun
 
 
@@ -47,9 +48,11 @@ def a_one_off_is_a_part_of_the_release(deploy: Deploy, observe: Observations, tm
         raise NotRun("factors.toml has no [admin]")
     command = need(deploy.contract.admin.succeeds, "[admin] succeeds")
     _deployed_together(deploy, command)
+    apart = apart.with_packages_of_their_own(deploy.workspace)
+    expect(not apart, "no program with packages of its own beside the release", "; ".join(apart))
     _run_in_the_release_that_runs(deploy.workspace, command.split()[-1], tmp_path, observe)
     web = deploy.start(deploy.contract.web.process if deploy.contract.web else deploy.contract.long_running[0])
-    trace = _trace(deploy, ["execve", "execveat", "open", "openat"])
+    trace = _trace(deploy, CODE_CALLS)
     with held_at(deploy, command, prefix=trace.prefix if trace else ()) as held:
         if not held.program:
             code = held.process.exit_code
@@ -72,6 +75,31 @@ def a_one_off_is_a_part_of_the_release(deploy: Deploy, observe: Observations, tm
         observe.expect(not others, "no other program to be run", others)
     strange = sorted(file for file in files if not is_of_release(deploy, file, programs, packages(of_web)))
     observe.expect(not strange, f"{len(files)} files of code, all of the release", strange)
+    if trace:
+        _others_are_parts_too(deploy, programs, packages(of_web), observe)
+
+
+def _others_are_parts_too(deploy: Deploy, programs: set[str], of_web: set[str], observe: Observations) -> None:
+    """The same of the other one-offs, as far as that is seen from what they run and open."""
+    commands = _other_one_offs(deploy)
+    traces = [tracing.prepare(deploy, CODE_CALLS) for _ in commands]
+    runs = [deploy.launch(one, prefix=trace.prefix) for one, trace in zip(commands, traces, strict=True)]
+    for command, trace, run in zip(commands, traces, runs, strict=True):
+        code = run.wait(RELEASE_SECONDS)
+        trace.wait(run.pid)
+        strange = {one for one in executed(trace) if not is_of_release(deploy, one, programs)}
+        strange |= {file for file in opened(trace) if not is_of_release(deploy, file, programs, of_web)}
+        expect(not strange, f"`{command}` to run programs and code of the release alone", sorted(strange))
+        expect(code == 0, f"`{command}` to exit 0", f"{code}: {run.tail()}")
+    if commands:
+        observe.note(f"and all of {', '.join(f'`{command}`' for command in commands)}")
+
+
+def _other_one_offs(deploy: Deploy) -> list[str]:
+    """All one-offs that succeed but for the first, each as a command line."""
+    assert deploy.contract.admin
+    admin = deploy.contract.admin
+    return [filled(one, email="ada@example.com") for one in (admin.purge, *admin.others) if one]
 
 
 def _deployed_together(deploy: Deploy, command: str) -> None:
@@ -255,7 +283,8 @@ def an_exit_code_is_the_truth(deploys: Deploys, observe: Observations) -> None:
         proxy = deploy.proxied("postgres") if deploy.contract.resource("postgres") else None
         _it_is_killed_and_runs_again(deploy, succeeds, observe)
         if proxy:
-            _it_fails_without_its_database(deploy, [succeeds] if proxy.connections else [], observe)
+            others = [filled(one, email="ada@example.com") for one in deploy.contract.admin.others]
+            _it_fails_without_its_database(deploy, [*([succeeds] if proxy.connections else []), *others], observe)
             _it_fails_when_it_is_cut_off(deploy, succeeds, observe)
     if released:
         observe.expect(released.result(), "a whole schema after a release that was killed")
@@ -299,7 +328,7 @@ def _trace(deploy: Deploy, calls: Sequence[str]) -> tracing.Trace | None:
 
 
 def _it_fails_without_its_database(deploy: Deploy, users: list[str], observe: Observations) -> None:
-    """The release, and the one-offs that were seen to use it."""
+    """The release, and the one-offs that were seen to use it or are said to."""
     proxy = deploy.proxied("postgres")
     proxy.cut()
     commands = [*users, *(["release"] if has_release(deploy) else [])]

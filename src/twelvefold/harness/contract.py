@@ -188,6 +188,8 @@ class Admin(_Table):
     """A one-off that cannot succeed, whatever the database holds."""
     purge: Command | None = None
     """The one-off that erases a person."""
+    others: list[Command] = []
+    """The other one-offs that work with the database, each as a command line that succeeds; `{email}` may be in it."""
 
 
 class Release(_Table):
