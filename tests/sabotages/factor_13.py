@@ -132,7 +132,7 @@ SABOTAGES = [
         "XIII.2",
         "what the cache holds is answered without its media type",
         (Edit(ROUTES, CACHED, "    if kept := await cache.get(cache_key(note_id)):\n        return Response(kept)\n"),),
-        ("XIII.1", "XIII.3", "IX.2"),
+        ("XIII.1", "XIII.3"),
     ),
     Sabotage(
         "XIII.2",
@@ -152,7 +152,7 @@ SABOTAGES = [
                 "from fastapi.responses import JSONResponse\nfrom pydantic import ValidationError\n",
             ),
         ),
-        ("XIII.1", "XIII.3", "IX.2"),
+        ("XIII.1", "XIII.3"),
     ),
     Sabotage(
         "XIII.3",
