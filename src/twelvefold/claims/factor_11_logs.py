@@ -11,6 +11,7 @@ from ..harness import events, log_files, talkative, tracing
 from ..harness.claim import NotRun, Observations, Violation, claim, expect
 from ..harness.config import files_since
 from ..harness.deploy import RELEASE_SECONDS, Deploy, Deploys, Made, unique_email, unique_marker
+from ..harness.passage import Passage
 from ..harness.processes import Process, eventually
 from ..harness.traffic import ask, crying, failing, faulty, ordinary
 from ..harness.trouble import (
@@ -25,7 +26,6 @@ from ..harness.trouble import (
     worker_whose_job_fails,
 )
 from ..harness.usage import declared_in, is_among
-from ..harness.week import Week
 
 ON_THE_PIPE_SECONDS = 1
 REQUESTS = 120
@@ -53,9 +53,9 @@ def logs_go_to_stdout_alone(deploy: Deploy, observe: Observations) -> None:
         traces.append(tracing.prepare(deploy, log_files.CALLS))
         return traces[-1].prefix
 
-    week = Week(deploy)
+    passage = Passage(deploy, traced)
     web_type = deploy.contract.web.process if deploy.contract.web else ""
-    running = [week.start(name, prefix=traced()) for name in deploy.contract.long_running]
+    running = [passage.start(name) for name in deploy.contract.long_running]
     places = {name: deploy.folder / f"for-{name}" for name in talkative.variables(deploy.workspace)}
     if web_type and (given := talkative.accepted(deploy, web_type, places)):
         running.append(deploy.start(web_type, ready=False, prefix=traced(), **given))
@@ -64,7 +64,8 @@ def logs_go_to_stdout_alone(deploy: Deploy, observe: Observations) -> None:
     webs = [process for process in running if process.type == web_type]
     requests = load(deploy, webs[0]) if webs else 0
     requests += sum(len(failing(deploy, one)) for one in webs[1:] if can_fail(deploy))
-    passed = week.let_pass()
+    passed = passage.let_a_day_pass()
+    running += passage.later
     ended = [deploy.launch(command, prefix=traced()) for command in ended_by_themselves(deploy)]
     for process in ended:
         process.wait(RELEASE_SECONDS)
@@ -324,13 +325,14 @@ def every_line_is_one_event(deploys: Deploys, observe: Observations) -> None:
     expect_access_log(deploy, web)
     if has_worker(deploy):
         hear(worker_whose_job_fails(within.deploy, web))
-    week = Week(within.deploy)
+    passage = Passage(within.deploy)
     for name in deploy.contract.long_running:
         if name not in imported:
-            process = week.start(name)
+            process = passage.start(name)
             deploy.wait_until_ready(process)
             hear(process)
-    passed = week.let_pass()
+    passed = passage.let_a_day_pass()
+    heard += passage.later
     if deploy.database and deploy.contract.thing:
         without_table_and_resources(deploy, web, heard)
     for process in heard[::-1]:

@@ -20,13 +20,13 @@ from ..harness.jobs import settled
 from ..harness.kin import kin, left_of
 from ..harness.migrating import Watch
 from ..harness.one_off import executed, held_at, is_of_release, mapped, opened, packages, program_of, variables_of
+from ..harness.passage import Passage
 from ..harness.person import Search, files_of, keep, neighbours_of, somebody_else, someone
 from ..harness.processes import Process, eventually
 from ..harness.rehearsal import Rehearsal
 from ..harness.releases import Rollout, configuration
 from ..harness.sockets import connections, listeners
 from ..harness.trouble import has_worker
-from ..harness.week import Week
 from ..harness.workspace import Workspace
 
 AT_ONCE = 5
@@ -185,7 +185,7 @@ def _using_it_migrates_nothing(deploy: Deploy, watch: Watch) -> None:
     """Neither the schema nor, when more of them start, the things that are there already."""
     if deploy.contract.web is None or deploy.contract.thing is None:
         return
-    before, known, week = watch.attempts(), watch.statements(), Week(deploy)
+    before, known, passage = watch.attempts(), watch.statements(), Passage(deploy)
     web = deploy.start(deploy.web.process, ready=False)
     if has_worker(deploy):
         deploy.start(deploy.jobs.process, ready=False)
@@ -193,7 +193,7 @@ def _using_it_migrates_nothing(deploy: Deploy, watch: Watch) -> None:
     _use(deploy, web)
     _create_and_wait(deploy, web)
     rows = settled(lambda: _things(deploy))
-    later = [week.start(name) for name in deploy.contract.long_running]
+    later = [passage.start(name) for name in deploy.contract.long_running]
     for process in later:
         wait_until_begun(deploy, process)
     if deploy.contract.admin and deploy.contract.admin.succeeds:
@@ -201,7 +201,7 @@ def _using_it_migrates_nothing(deploy: Deploy, watch: Watch) -> None:
     time.sleep(SETTLE_SECONDS)
     everybody = ", ".join(process.type for process in later)
     expect(_things(deploy) == rows, f"the things that were there as they were when {everybody} start", "other rows")
-    week.let_pass()
+    passage.let_a_day_pass()
     for process in deploy.processes:
         process.kill()
     done = dict(watch.statements() - known) or "attempts"

@@ -32,6 +32,38 @@ SETTLED_SECONDS = 0.7  # one that is just being tried waits again soon
 READ_ONLY = re.compile(r"read-only file system|\bEROFS\b|Errno 30\b", re.I)
 
 
+class Passage:
+    """Starts process types as usual, but for the clock: its time can be let pass, where the machine can do that."""
+
+    def __init__(self, deploy: Deploy, prefix: Callable[[], Sequence[str]] = tuple) -> None:
+        self.later: list[Process] = []
+        """The clocks that were started while time passed."""
+        self._deploy, self._prefix = deploy, prefix
+        self._name = clock_of(deploy)
+        self._clock: Process | None = None
+        self._moved: MovedTime | None = None
+        if self._name:
+            with suppress(NotRun):
+                self._moved = deploy.stack.enter_context(moved_time(deploy, time.time()))
+
+    def start(self, name: str) -> Process:
+        """Starts a process type, and waits for nothing."""
+        if self._moved and name == self._name:
+            self._clock = self._moved.start(name, prefix=self._prefix(), **self._deploy.clock.nudge)
+            return self._clock
+        return self._deploy.start(name, ready=False, prefix=self._prefix())
+
+    def let_a_day_pass(self) -> str:
+        """Lets it pass as the function of that name does, if the clock was started; returns what was done of it."""
+        if not self._moved:
+            return "no clock's time was moved"
+        return let_a_day_pass(self._deploy, self._moved, self._clock, self._start_another)
+
+    def _start_another(self) -> Process:
+        self.later.append(self.start(str(self._name)))
+        return self.later[-1]
+
+
 def let_a_day_pass(
     deploy: Deploy,
     moved: MovedTime,
