@@ -66,7 +66,7 @@ def a_database_is_swapped_by_its_url(deploy: Deploy, deploys: Deploys, observe: 
     )
     copy.end_all()
     bare = copy.deploy.db.sessions_without_options()
-    observe.expect(not bare, "the options in the copy's URL in every session", f"{len(bare)} without: {bare}")
+    observe.expect(not bare, "the options in the copy's URL in every session", f"{bare} without")
     seen = deploys.sessions(deploy) - sessions + original.connections - connections
     observe.measure("connections to the original", seen, "==", 0)
     observe.expect(not source.holding(table, third.marker), "new data in the copy only")

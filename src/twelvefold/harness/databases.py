@@ -39,11 +39,11 @@ BE_SLOW = """
 OPTION = "twelvefold.attached"
 # Who connects without what the options in the URL say is noted.
 NOTE_SESSIONS = f"""
-    CREATE TABLE twelvefold_sessions (program text);
+    CREATE TABLE twelvefold_sessions (at timestamptz DEFAULT now());
     CREATE FUNCTION twelvefold_sessions() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
     BEGIN
         IF current_setting('{OPTION}', true) IS DISTINCT FROM 'on' THEN
-            INSERT INTO public.twelvefold_sessions VALUES (current_setting('application_name'));
+            INSERT INTO public.twelvefold_sessions DEFAULT VALUES;
         END IF;
     END $$;
     CREATE EVENT TRIGGER twelvefold_sessions ON login EXECUTE FUNCTION twelvefold_sessions();
@@ -246,9 +246,9 @@ class Database:
             found = connection.execute(query.format(_table(table), sql.Literal(text))).fetchone()
             return int(found[0]) if found else 0
 
-    def sessions_without_options(self) -> list[str]:
-        """What those call themselves who have connected to an intricate copy without the options in its URL."""
-        return [f"one of {name or 'somebody'}" for (name,) in self.rows("SELECT program FROM twelvefold_sessions")]
+    def sessions_without_options(self) -> int:
+        """How many sessions an intricate copy has had that began without the options in its URL."""
+        return self.count("twelvefold_sessions")
 
     def slow_down(self, table: str, seconds: float, events: str = "UPDATE") -> None:
         """From now on, each row of the table takes so long to write."""
