@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from psycopg.errors import UndefinedTable
+
 from ..harness import cron
 from ..harness.claim import NotRun, Observations, Violation, claim, expect, need
 from ..harness.deploy import Deploy, Deploys, Made
@@ -61,9 +63,12 @@ MISSED = 2
 def a_job_waits_for_its_worker(deploy: Deploy, observe: Observations) -> None:
     """Web creates things, is read from, is stopped and started again; a clock runs beside it. Then a worker comes."""
     idle = _without_work(deploy)
-    before = waiting(deploy)
+    before = None
+    with suppress(UndefinedTable):  # there may be none before web makes it
+        before = waiting(deploy)
     web = deploy.start(deploy.web.process)
     _observe_no_job_of_its_own(deploy, before, observe)
+    before = waiting(deploy)
     others = [deploy.launch(name) for name in idle]
     made = [deploy.create(web) for _ in range(3)]
     _expect_nothing_done(deploy, made, "web and clock run", ALONE_SECONDS, web)

@@ -69,7 +69,8 @@ def first_work_comes_soon(deploy: Deploy, observe: Observations) -> None:
     if _has_jobs(deploy):
         with _booted(deploy, deploy.jobs.process, lambda: any(map(deploy.done, made))) as seconds:
             observe.measure("worker to its first effect", seconds, "<", BOOT_SECONDS, "s")
-            _observe_work_of_answers(deploy, made, "a SIGKILL", observe)
+            if _works_apart(deploy):
+                _observe_work_of_answers(deploy, made, "a SIGKILL", observe)
     if contract.clock and contract.clock.process in contract.processes:
         with _booted(deploy, deploy.clock.process) as seconds:
             observe.measure("clock until it is ready", seconds, "<", BOOT_SECONDS, "s")
@@ -130,6 +131,11 @@ def _has_jobs(deploy: Deploy) -> bool:
     return bool(jobs and jobs.process in deploy.contract.processes and deploy.database)
 
 
+def _works_apart(deploy: Deploy) -> bool:
+    """Whether another process does these jobs: what becomes of those that web does itself is shown by IX.3."""
+    return _has_jobs(deploy) and deploy.jobs.process != deploy.web.process
+
+
 def _observe_work_of_answers(deploy: Deploy, things: Sequence[Made | str], end: str, observe: Observations) -> None:
     """Waits for the jobs of what was answered: they must not have been in web's memory when that came to its end."""
 
@@ -180,7 +186,7 @@ def requests_in_hand_survive_sigterm(deploys: Deploys, observe: Observations) ->
     things = _observe_answers(deploy, requests, grace, observe)
     observe.measure("exit after SIGTERM", ending.seconds(drain + grace), "<=", drain + grace, "s")
     _observe_nothing_left(deploy, web, family, observe)
-    if _has_jobs(deploy):
+    if _works_apart(deploy):
         deploy.launch(deploy.jobs.process)
         _observe_work_of_answers(deploy, things, "the exit", observe)
     for connection in (idle, *(request.connection for request in never_answered)):
