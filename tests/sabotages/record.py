@@ -207,6 +207,7 @@ def main(arguments: list[str]) -> int:
     record = load()
     wanted = chosen(given.words, given.shard)
     left = [one for one in wanted if record.get(one.id, {}).get("key") not in _good_keys(one, given.asked)]
+    left.sort(key=lambda one: one.id in record)  # what was never tried comes first
     sys.stdout.write(f"{len(wanted) - len(left)} of {len(wanted)} are known already\n")
     if left:
         with baseline(given.service) as service, ThreadPoolExecutor(given.at_once) as pool:
