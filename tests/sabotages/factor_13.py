@@ -143,7 +143,7 @@ SABOTAGES = [
                 KEPT,
                 KEPT.replace("    return note\n", "    if note.words is not None:\n")
                 + '        more = note.model_dump(mode="json") | {"minutes": note.words / 200}\n'
-                "        return JSONResponse(more)  # type: ignore[return-value]\n"
+                "        return JSONResponse(more)\n"
                 "    return note\n",
             ),
             Edit(

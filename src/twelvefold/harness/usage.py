@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -235,9 +236,9 @@ class Usage:
         A job that is to wait until a time of the worker's, which is slow, need not wait by the database's clock either.
         """
         while self._behind and self._behind.now() < time.time() - A_DAY:
-            seen = failures()
+            expected = failures() + 1
             self._behind.move(self._behind.now() + A_DAY)
-            eventually(lambda seen=seen: failures() > seen, "another failure", GIVEN_UP_SECONDS)  # type: ignore[misc]
+            eventually(partial(_is_reached, failures, expected), "another failure", GIVEN_UP_SECONDS)
 
     def _cut(self, proxy: Proxy) -> None:
         proxy.cut()
@@ -257,6 +258,10 @@ def declared_in(environment: Mapping[str, str]) -> dict[str, tuple[str, int]]:
             if parts.scheme and parts.hostname and (port := parts.port or DEFAULT_PORTS.get(parts.scheme)):
                 found[name] = parts.hostname, port
     return found
+
+
+def _is_reached(count: Callable[[], int], expected: int) -> bool:
+    return count() >= expected
 
 
 def is_among(address: Address, declared: Collection[tuple[str, int]]) -> bool:

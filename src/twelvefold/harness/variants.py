@@ -129,9 +129,9 @@ def _in_actions(workspace: Workspace, workflow: Mapping[str, Any]) -> Iterator[s
         yield f"it builds in {len(ways)} ways: {', '.join(told)}"
 
 
-def _branches(workflow: Mapping[str, Any]) -> list[str]:
+def _branches(workflow: Mapping[Any, Any]) -> list[str]:
     """The branches for whose new commits it runs."""
-    events = workflow.get("on", workflow.get(True))  # type: ignore[call-overload]  # what YAML 1.1 makes of `on`
+    events = workflow.get("on", workflow.get(True))  # what YAML 1.1 makes of `on`
     push = events.get("push") if isinstance(events, dict) else None
     branches = (push.get("branches") or []) if isinstance(push, dict) else []
     return [str(name) for name in ([branches] if isinstance(branches, str) else branches)]
