@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -1048,7 +1049,7 @@ def test_killed_at_random_moments_it_leaves_the_service_as_it_was(interrupted: I
             time.sleep(moment)
             os.killpg(child, signal.SIGKILL)
 
-        killed_in(service, lambda service=service: carry_out(service, interrupted.step), at)  # type: ignore[misc]
+        killed_in(service, partial(carry_out, service, interrupted.step), at)
         is_whole(picture(service), interrupted.before, interrupted.after, f"at attempt {attempt}")
 
 

@@ -16,8 +16,9 @@ from ..harness.config import canary
 from ..harness.contract import ContractError
 from ..harness.deploy import RELEASE_SECONDS, Deploy, Deploys, Made, unique_marker
 from ..harness.http import answered
+from ..harness.jobs import wait_until_done
 from ..harness.person import keep
-from ..harness.processes import END_SECONDS, Process, ProcessDriver, eventually
+from ..harness.processes import END_SECONDS, Process, ProcessDriver
 from ..harness.proxy import Proxy
 from ..harness.rehearsal import Rehearsal
 from ..harness.releases import Rollout, configuration
@@ -249,7 +250,7 @@ def _use(deploy: Deploy, web: Process) -> list[Made]:
     for path in filter(None, (deploy.web.contract, deploy.web.metrics, "/no-such-path")):
         web.status(path)
     if deploy.contract.jobs:
-        eventually(lambda: all(map(deploy.done, made)), "the jobs to be done", JOB_SECONDS)
+        wait_until_done(deploy, made, JOB_SECONDS)
     if deploy.thing.delete:
         with answered("web"):
             expect(deploy.delete(web, made[0]).status < 300, f"{deploy.thing.delete} to succeed")
@@ -349,7 +350,7 @@ def _everything_works(
             status == deploy.thing.status, f"{deploy.thing.status} for a thing {what}, as before the rollback", status
         )
     if deploy.contract.jobs:
-        eventually(lambda: all(map(deploy.done, things)), "the jobs of both releases to be done", JOB_SECONDS)
+        wait_until_done(deploy, things, JOB_SECONDS)
     if one_off:
         done = deploy.run(one_off)
         expect(done.code == 0, f"`{one_off}` to exit 0", done.process.tail())

@@ -26,10 +26,11 @@ from ..harness.jobs import (
     wait_until_done,
     waiting,
 )
-from ..harness.kin import kin, pid_files, ports_of, session_ports
+from ..harness.kin import kin, pid_files, session_ports
 from ..harness.moved_time import MovedTime, moved_time
 from ..harness.processes import Process, eventually
 from ..harness.proxy import Proxy
+from ..harness.sockets import ports_of
 from ..harness.traffic import reading
 
 ALONE_SECONDS = 4.0  # how long web and clock are watched while no worker runs
@@ -291,7 +292,7 @@ def processes_stay_in_the_foreground(deploy: Deploy, observe: Observations) -> N
     apart = _stray(deploy, running) & _stray(deploy, running, after=LOOK_AGAIN_SECONDS)
     observe.measure("processes outside of the group of the PID that was started", len(apart), "==", 0)
     for process in running:
-        _expect_at_work(process)
+        expect_at_work(process)
     if deploy.database:
         strangers = _stranger_sessions(deploy, running) & _stranger_sessions(deploy, running)
         observe.measure("database sessions of other processes", len(strangers), "==", 0)
@@ -328,10 +329,17 @@ def _stray(deploy: Deploy, running: Sequence[Process], *, after: float = 0) -> s
     return found
 
 
-def _expect_at_work(process: Process) -> None:
-    """A program that only waits for a child, which does all the work, is not the service."""
-    own, all_ = ports_of([process.pid]), ports_of(process.family())
-    expect(own or not all_, f"the PID of {process.type} to do its work", "a child that does it all")
+def expect_at_work(process: Process) -> None:
+    """A program that only waits for a child, which does all the work, is not the service.
+
+    Whoever connects anew for each piece of work has its sockets only now and then, so one look is not enough.
+    """
+    began, own, others = time.monotonic(), set[int](), set[int]()
+    while not own and time.monotonic() - began < (WORK_SECONDS if others else LOOK_AGAIN_SECONDS):
+        own = ports_of([process.pid])
+        others |= ports_of({*process.family()} - {process.pid})
+        time.sleep(PAUSE_SECONDS / 2)
+    expect(own or not others, f"the PID of {process.type} to do its work", "a child that does it all")
     if process.port and process.listens():
         family = ", ".join(map(str, process.family()))
         expect(process.port in own, f"the PID of {process.type} ({process.pid}) to own its port", f"family {family}")

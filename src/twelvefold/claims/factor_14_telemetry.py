@@ -18,6 +18,7 @@ from ..harness.claim import NotRun, Observations, Violation, claim, expect, need
 from ..harness.collector import Collector, Span
 from ..harness.contract import Telemetry
 from ..harness.deploy import RELEASE_SECONDS, Deploy, Deploys, Made, unique_email, unique_marker
+from ..harness.jobs import wait_until_done
 from ..harness.metrics import Metrics
 from ..harness.processes import Process, eventually
 
@@ -271,7 +272,7 @@ def _a_trace_crosses(deploy: Deploy, telemetry: Telemetry, observe: Observations
         contexts = [_context() for _ in range(2)]
         made = [deploy.create(web, headers={"traceparent": context.header}) for context in contexts]
         if worker:
-            eventually(lambda: all(deploy.done(one) for one in made), "the jobs to be done", 20)
+            wait_until_done(deploy, made, 20)
         again = bool(retried and _done_in_the_end(deploy, retried.id))
         with suppress(Violation):  # most exporters wait for more spans before they send any; an end makes them send
             eventually(lambda: of_web.of(contexts[1].trace) and (not worker or of_worker.of(contexts[1].trace)), "", 6)
@@ -376,7 +377,7 @@ def _a_dead_collector_changes_nothing(deploy: Deploy, telemetry: Telemetry, obse
             observe.measure(f"collector {how}: half of the answers within", statistics.median(seconds), "<", 0.5, "s")
             observe.measure("the slowest within", max(seconds), "<", 3, "s")
             if workers:
-                eventually(lambda made=made: all(map(deploy.done, made)), "the jobs to be done all the same", 20)  # type: ignore[misc]
+                wait_until_done(deploy, made, 20)
         if (seconds_late := late.result()) is not None:
             observe.measure(
                 "a one-off ends later where the collector hangs, by", seconds_late, "<", GRACE_SECONDS + 2, "s"
@@ -506,7 +507,7 @@ def _live(deploy: Deploy, web: Process, times: int, free: Iterable[str]) -> None
     for one in made:
         deploy.read(web, one)
     if deploy.contract.jobs and deploy.contract.jobs.metrics_port:
-        eventually(lambda: all(map(deploy.done, made)), "the jobs to be done", 20)
+        wait_until_done(deploy, made, 20)
     if deploy.thing.delete:
         for one in made[::2]:
             deploy.delete(web, one)

@@ -12,8 +12,8 @@ from .claim import Observations, Violation, expect
 from .contents import rows_with
 from .databases import AUDIT, Database
 from .deploy import Deploy, Made
-from .kin import ports_of
 from .processes import Process, eventually
+from .sockets import ports_of
 
 T = TypeVar("T")
 

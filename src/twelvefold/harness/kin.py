@@ -61,18 +61,6 @@ def session_ports(database: Database) -> set[int]:
     return {int(port) for (port,) in database.rows(SESSIONS)}
 
 
-def ports_of(pids: Iterable[int]) -> set[int]:
-    """The local ports of the TCP sockets that these processes hold."""
-    found = set()
-    for pid in pids:
-        with suppress(OSError):
-            held = {os.readlink(entry.path) for entry in os.scandir(f"/proc/{pid}/fd")}
-            for table in ("tcp", "tcp6"):
-                rows = map(str.split, Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:])
-                found |= {int(row[1].rpartition(":")[2], 16) for row in rows if f"socket:[{row[9]}]" in held}
-    return found
-
-
 def pid_files(process: Process, *folders: Path, since: float) -> list[str]:
     """The files, written since then, in which the number of a process stands.
 

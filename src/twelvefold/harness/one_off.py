@@ -11,8 +11,9 @@ from pathlib import Path
 
 from .beginnings import wait_until_begun
 from .deploy import RELEASE_SECONDS, Deploy
-from .kin import kin, ports_of
+from .kin import kin
 from .processes import Process, eventually
+from .sockets import ports_of
 from .tracing import Trace
 
 WAITING = """

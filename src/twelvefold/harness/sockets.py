@@ -65,6 +65,13 @@ def connections(pids: Iterable[int]) -> set[tuple[str, int]]:
     return found
 
 
+def ports_of(pids: Iterable[int]) -> set[int]:
+    """The local ports of the TCP sockets that these processes hold; raises NotRun where they cannot be seen."""
+    owners, networks = _held(pids)
+    rows = (fields for pid, protocol in product(networks, ("tcp", "tcp6")) for fields in _table(pid, protocol))
+    return {int(fields[1].rpartition(":")[2], 16) for fields in rows if fields[9] in owners}
+
+
 def relatives(pids: Iterable[int], marks: Iterable[str]) -> list[int]:
     """These processes, and every one of the machine that was given one of the variables, written `NAME=value`.
 

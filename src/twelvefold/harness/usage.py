@@ -89,7 +89,7 @@ class Usage:
             self.deploy.marker_of(web, made)
             _ask_quietly(web, *self._known_paths(web))
             if self.deploy.contract.jobs:
-                eventually(lambda made=made: self.deploy.done(made), "a job to be done", END_SECONDS)  # type: ignore[misc]
+                eventually(partial(self.deploy.done, made), "a job to be done", END_SECONDS)
             if self.deploy.thing.delete:
                 self.deploy.delete(web, made)
 
