@@ -127,9 +127,9 @@ def a_clone_alone_builds_and_boots(workspace: Workspace, deploy: Deploy, observe
         started.append((deploy.start(process, ready=False, prefix=trace.prefix), trace))
     for process_, trace in started:
         if process_.type == "release":
-            expect(process_.wait(60) == 0, "release to exit 0", process_.tail())
+            expect(process_.wait(tracing.TRACED_SECONDS) == 0, "release to exit 0", process_.tail())
         else:
-            deploy.wait_until_ready(process_)
+            deploy.wait_until_ready(process_, tracing.TRACED_SECONDS)
             process_.end(5)
         trace.wait(process_.pid)
         foreign = siblings.foreign_code(trace, workspace, deploy.folder)

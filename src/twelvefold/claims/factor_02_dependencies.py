@@ -38,10 +38,10 @@ def what_is_imported_is_declared(workspace: Workspace, deploy: Deploy, observe: 
         variables["PYTHONSAFEPATH"] = "1"  # nothing from the folder in which it is started
     types = workspace.contract.processes
     started = [deploy.start(process, ready=False, **variables) for process in types]
+    if workspace.driver == "process":
+        eventually(lambda: watched.processes() >= len(types), "the imports of every process type to be seen")
     for process in started:
         _expect_it_boots(deploy, process)
-    if workspace.driver == "process":
-        expect(watched.processes() >= len(types), "the imports of every process type to be seen", watched.processes())
     problems = packages.undeclared(environment, watched.imports())
     expect(not problems, "every import to be of a declared package", "; ".join(problems))
     observe.note(f"{', '.join(types)} boot with nothing but the declared packages")
@@ -128,10 +128,14 @@ def no_foreign_program_is_executed(workspace: Workspace, deploy: Deploy, observe
     commands += [process for process in contract.processes if process not in contract.long_running]
     ended = [launch(command) for command in commands]
     for process in running:
-        deploy.wait_until_ready(process)
+        deploy.wait_until_ready(process, tracing.TRACED_SECONDS)
     _use(deploy, next((one for one in running if contract.web and one.type == contract.web.process), None))
     for process in ended:
-        expect(process.wait(60) == 0, f"`{process.type}` to work without the system's programs", process.tail())
+        expect(
+            process.wait(tracing.TRACED_SECONDS) == 0,
+            f"`{process.type}` to work without the system's programs",
+            process.tail(),
+        )
     for process in running:
         process.end(5)
     for process, trace in traces:
@@ -151,7 +155,7 @@ def _use(deploy: Deploy, web: Process | None) -> None:
         return
     made = deploy.create(web)
     if deploy.contract.jobs and deploy.database and deploy.contract.jobs.process in deploy.contract.processes:
-        eventually(lambda: deploy.done(made), "the job to be done", 20)
+        eventually(lambda: deploy.done(made), "the job to be done", tracing.TRACED_SECONDS)
     deploy.read(web, made)
     if deploy.contract.thing.delete:
         deploy.delete(web, made)

@@ -41,6 +41,7 @@ TAKEN_SECONDS = 30  # a busy machine may take long to start a worker; that it st
 
 WORKERS, FASTER = 4, 2.5
 SCALED_JOBS, JOB_SECONDS = 48, 0.25
+BEGIN_SECONDS = 5.0  # how long the workers may take to begin after the first of them
 SHARE_SECONDS = 0.06  # of each job that is done at once: what a machine has to do beside them is little
 TRIES, NOT_WORTH_IT = 3, 1.25  # a busy machine can make four workers look slower than they are, but not as slow as one
 
@@ -164,6 +165,8 @@ def _seconds_for(deploy: Deploy, made: Sequence[Made], workers: int) -> tuple[fl
         for worker in running:
             deploy.wait_until_ready(worker)
         eventually(lambda: held(deploy.db), "a worker to begin", TAKEN_SECONDS, PAUSE_SECONDS)
+        with suppress(Violation):  # where they begin one after the other, no more will come
+            eventually(lambda: len(held(deploy.db)) >= workers, "each to begin", BEGIN_SECONDS, PAUSE_SECONDS)
         at_once = settled(lambda: len(held(deploy.db)))
         began = now(deploy)
     wait_until_done(deploy, made, SCALED_JOBS * JOB_SECONDS + TAKEN_SECONDS)
@@ -222,6 +225,8 @@ class Ticks:
     moved: MovedTime
     due: Iterator[float]
     proxy: Proxy
+    late: int = 0
+    """The jobs of ticks that seem missed: a clock that looks seldom may make them yet."""
 
     def jobs(self) -> int:
         """How many jobs were ever made."""
@@ -245,8 +250,10 @@ class Ticks:
         while self.moved.now() < due + seconds:
             jobs = self.jobs()
             if jobs > before and self.moved.now() < due:
-                raise Violation("a job came before its tick")
-            if jobs > before:
+                expect(jobs - before <= self.late, "no job before its tick")
+                self.late -= jobs - before
+                before = jobs
+            elif jobs > before:
                 return settled(self.jobs, SETTLE_SECONDS) - before
             time.sleep(PAUSE_SECONDS / 2)
         return 0
@@ -265,9 +272,11 @@ class Ticks:
         """Lets ticks pass until a job comes of one; returns how many were missed."""
         for missed in range(MISSED + 1):
             jobs = self.next()
-            expect(jobs <= 1, f"at most one job at a tick after {when}", f"{jobs} jobs")
+            expect(jobs <= 1 + self.late, f"at most one job at a tick after {when}", f"{jobs} jobs")
             if jobs:
+                self.late = 0
                 return missed
+            self.late += 1
         raise Violation(f"no job came of {MISSED + 1} ticks after {when}")
 
 
@@ -338,7 +347,7 @@ def expect_at_work(process: Process) -> None:
     while not own and time.monotonic() - began < (WORK_SECONDS if others else LOOK_AGAIN_SECONDS):
         own = ports_of([process.pid])
         others |= ports_of({*process.family()} - {process.pid})
-        time.sleep(PAUSE_SECONDS / 2)
+        time.sleep(PAUSE_SECONDS / 20)
     expect(own or not others, f"the PID of {process.type} to do its work", "a child that does it all")
     if process.port and process.listens():
         family = ", ".join(map(str, process.family()))

@@ -103,6 +103,10 @@ class Wheel:
             with zipfile.ZipFile(wheel) as archive:
                 self.files |= {one.filename: one.CRC for one in archive.infolist()}
 
+    def different(self, other: Wheel) -> set[str]:
+        """The files that the other one has not, or has otherwise."""
+        return {name for name, _ in self.files.items() ^ other.files.items()}
+
 
 def of_builds(calls: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """All that an engine was given to build images of, by name."""
@@ -111,9 +115,8 @@ def of_builds(calls: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         names = [f"argument {name}" for name in call["arguments"]]
         found |= dict(zip(names, call["arguments"].values(), strict=True))
         found |= dict(call["files"])
-        found |= {
-            f"build {number}: {key}": call[key] for key in ("dockerfile", "target", "contexts", "words", "labels")
-        }
+        found |= {f"build {number}: {key}": call[key] for key in ("dockerfile", "target", "contexts", "words")}
+        found |= {f"build {number}: label {name}": value for name, value in call["labels"].items()}
     return found
 
 

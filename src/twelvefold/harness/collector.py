@@ -6,10 +6,12 @@ import gzip
 import json
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedIOBase
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -63,21 +65,23 @@ class Collector:
 
 
 @contextmanager
-def listening(port: int = 0) -> Iterator[Collector]:
-    """A collector that takes what it is sent; raises OSError when its port is taken."""
+def listening(port: int = 0, counts: Callable[[int], bool] = lambda _: True) -> Iterator[Collector]:
+    """A collector that takes what it is sent; raises OSError when its port is taken.
+
+    `counts` tells of a client's port whether its connection counts.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        timeout = 10
+        timeout = 120  # longer than an exporter that keeps its connection has nothing to send
 
         def setup(self) -> None:
             super().setup()
-            collector.connections += 1
+            collector.connections += counts(self.client_address[1])
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
             try:
-                _take(collector, self.path, dict(self.headers.items()), body)
+                _take(collector, self.path, dict(self.headers.items()), _body(self.rfile, self.headers))
             except Exception as error:  # whatever arrives, the collector stays
                 collector.trouble.append(f"{self.path}: {type(error).__name__}: {error}")
             self.send_response(200)
@@ -95,6 +99,17 @@ def listening(port: int = 0) -> Iterator[Collector]:
             yield collector
         finally:
             server.shutdown()
+
+
+def _body(stream: BufferedIOBase, headers: Message) -> bytes:
+    if headers.get("transfer-encoding", "").lower() != "chunked":
+        return stream.read(int(headers.get("content-length", 0)))
+    body = b""
+    while size := int(stream.readline().partition(b";")[0], 16):
+        body += stream.read(size)
+        stream.readline()
+    stream.readline()
+    return body
 
 
 def _take(collector: Collector, path: str, headers: Mapping[str, str], body: bytes) -> None:

@@ -12,6 +12,8 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,8 +95,9 @@ def _confine(empty: list[str], visible: list[str], *, writable_here: bool) -> No
                 _mount(f"/proc/self/fd/{opened}", place, MS_BIND)
     for path in _mounted():
         if path not in own and not path.startswith(KERNEL) and not (writable_here and path == here):
-            flags = os.statvfs(path).f_flag & LOCKED
-            _mount("none", path, MS_REMOUNT | MS_BIND | MS_RDONLY | flags)
+            with _unless_gone(path):
+                flags = os.statvfs(path).f_flag & LOCKED
+                _mount("none", path, MS_REMOUNT | MS_BIND | MS_RDONLY | flags)
     for opened in shown.values():
         os.close(opened)
     os.chdir(here)
@@ -115,6 +118,16 @@ def _mounted() -> list[str]:
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
     places = (re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), line.split()[4]) for line in lines)
     return [place for place in dict.fromkeys(places) if os.path.exists(place)]
+
+
+@contextmanager
+def _unless_gone(path: str) -> Iterator[None]:
+    """What others have taken away meanwhile cannot be written to either."""
+    try:
+        yield
+    except OSError:
+        if os.path.exists(path):
+            raise
 
 
 def _mount(source: str, target: str, flags: int, kind: str = "none", options: str = "") -> None:

@@ -28,6 +28,8 @@ RELEASE_SECONDS = 60.0
 TOO_MANY = 429  # requests, from one client
 MARKER_LENGTH = len("marker-") + 32
 STARTED_SECONDS = 1.0  # how long a process without a readiness address must have run to count as started
+BOOT_SECONDS = 10.0  # after which it does, also when it has never been at rest
+REST_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
@@ -192,9 +194,7 @@ class Deploy:
         elif process.port:
             eventually(process.listens, f"{process.type} to listen on its port", seconds)
         else:
-            eventually(
-                lambda: time.monotonic() - process.started > STARTED_SECONDS or not process.alive, "time to pass", 5
-            )
+            _wait_until_at_rest(process)
         expect(process.alive, f"{process.type} to keep running", process.tail())
 
     def working_folder(self) -> Path:
@@ -372,6 +372,15 @@ def released_template(workspace: Workspace, driver: Driver, server: Server, fold
                 expect(finished.code == 0, "release to exit 0", f"{finished.code}: {finished.process.tail()}")
         _templates[key] = database.name
     return _templates[key]
+
+
+def _wait_until_at_rest(process: Process) -> None:
+    """Waits until a process has run for a while and mostly waits itself, as one that boots does not."""
+    while process.alive and (age := time.monotonic() - process.started) < BOOT_SECONDS:
+        busy, began = process.busy(), time.monotonic()
+        time.sleep(REST_SECONDS)
+        if age >= STARTED_SECONDS and process.busy() - busy < (time.monotonic() - began) / 2:
+            return
 
 
 def filled(value: Any, **words: str) -> Any:

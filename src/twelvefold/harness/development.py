@@ -24,7 +24,7 @@ import psycopg
 from . import http, repository, tether
 from .claim import NotRun
 from .contract import Contract
-from .processes import descendants, free_port
+from .processes import descendants, free_port, parent_of
 from .sockets import listeners
 from .workspace import Workspace, tool_environment
 
@@ -52,6 +52,8 @@ class Program:
     """The file that is executed."""
     ports: list[int] = field(default_factory=list)
     """The TCP ports on which it listens."""
+    fork: bool = False
+    """Whether it is its parent once more."""
 
     @property
     def words(self) -> list[str]:
@@ -183,7 +185,8 @@ def expected(contract: Contract, port: int) -> dict[str, list[str]]:
 def match(programs: list[Program], words: list[str]) -> list[Program]:
     """The programs that are run by this command."""
     wanted = [Path(words[0]).name, *words[1:]]
-    return [one for one in programs if one.words == wanted or [Path(one.argv[0]).name, *one.argv[1:]] == wanted]
+    started = [one for one in programs if not one.fork]
+    return [one for one in started if wanted in (one.words, [Path(one.argv[0]).name, *one.argv[1:]])]
 
 
 def _answers(contract: Contract, seen: Seen) -> bool:
@@ -196,7 +199,7 @@ def _answers(contract: Contract, seen: Seen) -> bool:
 
 
 def _programs(leader: int) -> list[Program]:
-    found = {}
+    found: dict[int, Program] = {}
     for pid in descendants(leader):
         with suppress(OSError):
             place = Path("/proc", str(pid))
@@ -205,11 +208,13 @@ def _programs(leader: int) -> list[Program]:
             pairs = (os.fsdecode(line).partition("=") for line in lines if line)
             if argv:
                 program = str(place.joinpath("exe").readlink())
-                found[pid] = Program(argv, {name: value for name, _, value in pairs}, program)
+                parent = found.get(parent_of(pid))
+                again = parent is not None and parent.argv == argv
+                found[pid] = Program(argv, {name: value for name, _, value in pairs}, program, fork=again)
     for listener in listeners(found):
-        for owner in listener.owners:
-            if owner in found and listener.protocol == "tcp":
-                found[owner].ports.append(listener.port)
+        owners = [found[owner] for owner in listener.owners if owner in found and listener.protocol == "tcp"]
+        for owner in [one for one in owners if not one.fork] or owners:
+            owner.ports.append(listener.port)
     return list(found.values())
 
 

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from .claim import Observations, Violation, expect
 from .contents import rows_with
@@ -29,7 +29,8 @@ HELD = """
 def queued(deploy: Deploy, number: int) -> list[Made]:
     """Creates things whose jobs nobody does yet; from then on the effects are counted."""
     table, database = deploy.jobs.table, deploy.db
-    web = deploy.start(deploy.web.process)
+    at_once: dict[str, Any] = {deploy.web.drain: "0"} if deploy.web.drain else {}
+    web = deploy.start(deploy.web.process, **at_once)
     made = [deploy.create(web) for _ in range(number)]
     web.stop()
     expect(not any(map(deploy.done, made)), f"the jobs to wait for a {deploy.jobs.process}", "their effect without one")
@@ -48,10 +49,16 @@ def held(database: Database, by: Process | None = None) -> set[int]:
     return {int(pid) for pid, port in database.rows(HELD) if ports is None or port in ports}
 
 
-def wait_until_in_the_middle(deploy: Deploy, worker: Process, seconds: float = 15) -> set[int]:
+def wait_until_in_the_middle(deploy: Deploy, worker: Process, seconds: float = 30) -> set[int]:
     """Waits until a worker is held up in the middle of a job; returns its sessions."""
-    eventually(lambda: held(deploy.db, worker), f"{worker.type} to be in the middle of a job", seconds, PAUSE_SECONDS)
-    return held(deploy.db, worker)
+    found: set[int] = set()
+
+    def seen() -> set[int]:
+        found.update(held(deploy.db, worker))
+        return found
+
+    eventually(seen, f"{worker.type} to be in the middle of a job", seconds, PAUSE_SECONDS)
+    return found
 
 
 def wait_until_done(deploy: Deploy, made: Sequence[Made], seconds: float) -> float:

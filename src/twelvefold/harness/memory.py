@@ -58,6 +58,7 @@ class Reader:
 
     def __init__(self, deploy: Deploy, web: Process, age: float) -> None:
         self.oldest = 0.0
+        self._changed = 0.0
         self._deploy, self._web, self._age = deploy, web, age
         self._ledger = Ledger(deploy)
         self._preconditions: dict[str, str] = {}
@@ -79,11 +80,14 @@ class Reader:
     def change(self) -> None:
         """Changes both in the database."""
         self._ledger.there = [change(self._deploy, made) for made in self._ledger.there]
+        self._changed = time.monotonic()
 
     def expect_fresh(self) -> None:
         """They are read as they are, alone, in the list, and by a client that has an older answer already."""
         for made in self._ledger.there:
             self._see(partial(self._ledger.marker, self._web, made), made.marker)
+        # One of its threads or children knows it now; each other may be as old as is allowed.
+        time.sleep(max(0.0, self._changed + self._age - time.monotonic()))
         with ThreadPoolExecutor(AT_ONCE) as pool:
             for _ in pool.map(lambda _: self._ledger.check(self._web, "after a change"), range(AT_ONCE)):
                 pass

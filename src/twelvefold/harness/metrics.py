@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from . import http
@@ -16,6 +16,8 @@ SAMPLE = re.compile(rf"({NAME})(?:\{{((?:{LABEL})?(?:,{LABEL})*,?\s*)\}})?\s+(\S
 # The gauges that go up when something begins and down when it ends, and what is called alike.
 UNDER_WAY = re.compile(r"in_?flight|in_?progress|active_requests", re.I)
 NOT_UNDER_WAY = re.compile(r"_(total|bucket|count|sum|created|seconds)$|max|limit|peak", re.I)
+OF_A_FAMILY = re.compile(r"_(total|bucket|count|sum|created)$")
+WITHIN_A_FAMILY = "le", "quantile"
 ESCAPED = re.compile(r"\\(.)")
 
 Labels = frozenset[tuple[str, str]]
@@ -100,6 +102,14 @@ def moved(before: Metrics, after: Metrics, name: str) -> Metrics:
     changes = {series: value - before.get(series, 0) for series, value in after.items() if series.name == name}
     gone = {series: -value for series, value in before.items() if series.name == name and series not in after}
     return {series: change for series, change in (changes | gone).items() if change}
+
+
+def families(series: Iterable[Series]) -> set[Series]:
+    """What they are series of: a histogram's buckets, their sum and their count are those of one family."""
+    return {
+        Series(OF_A_FAMILY.sub("", one.name), frozenset(pair for pair in one.labels if pair[0] not in WITHIN_A_FAMILY))
+        for one in series
+    }
 
 
 def under_way(metrics: Metrics) -> dict[str, float]:

@@ -20,15 +20,15 @@ WATCH = """
     CREATE TABLE {schema}.statements (tag text, object text);
     CREATE FUNCTION {schema}.attempted() RETURNS event_trigger LANGUAGE plpgsql AS $$
     BEGIN
-        IF current_query() !~* '\\mtemp(orary)?\\M' THEN
+        IF tg_tag <> 'REFRESH MATERIALIZED VIEW' AND current_query() !~* '\\mtemp(orary)?\\M' THEN
             PERFORM nextval('{schema}.attempts');
         END IF;
     END $$;
-    CREATE FUNCTION {schema}.done() RETURNS event_trigger LANGUAGE plpgsql AS $$
+    CREATE FUNCTION {schema}.done() RETURNS event_trigger LANGUAGE plpgsql SET lock_timeout = 0 AS $$
     BEGIN
         INSERT INTO {schema}.statements
             SELECT command_tag, object_identity FROM pg_event_trigger_ddl_commands()
-            WHERE schema_name IS DISTINCT FROM 'pg_temp';
+            WHERE schema_name IS DISTINCT FROM 'pg_temp' AND command_tag <> 'REFRESH MATERIALIZED VIEW';
         IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE {gated} IN ('*', object_identity)) THEN
             PERFORM pg_advisory_xact_lock_shared({gate});
         END IF;

@@ -74,6 +74,15 @@ def program_of(pid: int) -> str:
     return os.readlink(f"/proc/{pid}/exe")
 
 
+def programs_of(pids: Iterable[int]) -> set[str]:
+    """The files that processes execute, as far as they are still there."""
+    found = set()
+    for pid in pids:
+        with suppress(OSError):
+            found.add(program_of(pid))
+    return found
+
+
 def variables_of(pid: int) -> dict[str, str]:
     """What a process was given."""
     entries = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace").split("\0")

@@ -23,6 +23,7 @@ PROBE_SECONDS = 3.0
 PAUSE_SECONDS = 0.1
 LEAD_SECONDS = 60.0
 SOON_SECONDS = 3.0
+PATIENCE_SECONDS = 10.0  # longer than a clock usually waits before it looks, or connects, again
 WAITS_SECONDS = 1.0  # after its job is there, a clock soon waits for the next time
 CLOSE_SECONDS = 5.0  # before a tick, which then comes by itself: no leap of the time disturbs anybody in an outage
 
@@ -163,12 +164,18 @@ class Ticking:
         self._sees = self._sees and self._moved.now() < self._due
         self._before = self._jobs()
 
-    def made_up_for(self) -> str:
-        """Waits for the job of the tick that came in the outage; raises Violation when it does not come."""
+    def made_up_for(self, others: Sequence[Process]) -> str:
+        """Waits for the job of the tick that came in the outage; raises Violation when it does not come.
+
+        A clock among the others is killed: it may have become the only one that makes jobs, and sees another time.
+        """
         if not self._sees:
             return "no tick came in the outage: the clock does not see its time move, or it moved too soon"
+        for process in others:
+            if process.type == self._deploy.clock.process:
+                process.kill()
         expected = "the job of a tick that came in the outage, once the database is back"
-        if not self._more(1, SOON_SECONDS):
+        if not self._more(1, PATIENCE_SECONDS):
             # It may have begun to wait just when its time was moved, and so for too long: then for two ticks.
             self._moved.move(self._next + 1)
             expect(self._more(2, END_SECONDS), expected, "nothing of it")
@@ -188,7 +195,9 @@ class Ticking:
 def ticking(deploy: Deploy) -> Ticking | None:
     """A clock to be started before an outage; None where its jobs cannot be counted, or its time cannot be moved."""
     clock = deploy.contract.clock
-    if clock and clock.process in deploy.contract.processes and clock.schedule and clock.jobs:
+    web, jobs = deploy.contract.web, deploy.contract.jobs
+    others = {web and web.process, jobs and jobs.process}
+    if clock and clock.process in set(deploy.contract.processes) - others and clock.schedule and clock.jobs:
         with suppress(NotRun):
             coming = cron.ticks(clock.schedule, time.time() + 2 * LEAD_SECONDS)
             first, second, third = islice(coming, 3)

@@ -19,7 +19,7 @@ from .claim import NotRun, Violation, expect
 from .deploy import Deploy
 from .jobs import settled
 from .moved_time import MovedTime, moved_time
-from .processes import Process, eventually
+from .processes import END_SECONDS, Process, eventually
 from .rollback import texts
 
 A_DAY = 86_400
@@ -112,6 +112,8 @@ def expect_due_jobs_to_be_done(
     passed = let_a_day_pass(deploy, moved, clock, lambda: moved.start(str(name), prefix=prefix, **deploy.clock.nudge))
     told = [line for process in processes for _, line in process.lines[before[process.pid] :] if READ_ONLY.search(line)]
     if told and deploy.contract.jobs and (waiting := deploy.contract.jobs.waiting):
+        with suppress(Violation):
+            eventually(lambda: not deploy.db.value(waiting), "the queue to be empty", END_SECONDS)
         left = settled(lambda: int(deploy.db.value(waiting) or 0), SETTLED_SECONDS)
         expect(not left, "all jobs to be done that are due within a day on a read-only file system", told[-1])
     return passed

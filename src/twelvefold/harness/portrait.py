@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from .deploy import Deploy
+from .jobs import settled
 from .processes import Process
 from .traffic import Exchange
 
@@ -26,6 +27,7 @@ MASKS = (
 )
 CHANCE = re.compile("time|duration|^ts$|exception|trace")  # fields of an event that are never the same
 STEADY = re.compile("status|code|level|severity|limit|max|concurrency|workers|size")  # numbers that say something
+MOMENT_SECONDS = 0.2  # for what a process does after an answer
 VALUE = re.compile(r"^(\S.*?) [^ ]+$")  # of one line of metrics
 
 
@@ -46,12 +48,14 @@ class Portrait:
 
     def add_log(self, process: Process) -> None:
         """Adds each kind of line that the process has written; how often, and in which order, is chance."""
+        settled(lambda: len(process.lines), MOMENT_SECONDS)
         lines = {_masked(_line(line), process) for _, line in list(process.lines)}
         self._add(process, f"the log of {process.type}", sorted(lines))
 
     def add_count(self, process: Process) -> None:
         """Adds of how many processes it consists."""
-        self._add(process, f"the number of processes of {process.type}", [str(len(process.family()))])
+        count = settled(lambda: len(process.family()), MOMENT_SECONDS)
+        self._add(process, f"the number of processes of {process.type}", [str(count)])
 
     def _add(self, process: Process, what: str, lines: list[str]) -> None:
         self.by_type.setdefault(process.type, []).append(what)

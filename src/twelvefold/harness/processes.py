@@ -213,10 +213,24 @@ class Process:
         return "\n".join(line for _, line in self.lines[-lines:])
 
     def waited(self) -> float:
-        """How many seconds it was ready to run, and the machine had no processor for it; 0 where nobody counts that."""
-        with suppress(OSError, ValueError, IndexError):
-            return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[1]) / 1e9
-        return 0.0
+        """How many seconds it was ready to run, and the machine had no processor for it; 0 where nobody counts that.
+
+        Of its threads and its family's, the one that waited longest counts.
+        """
+        longest = 0.0
+        for pid in (self.pid, *descendants(self.pid)):
+            with suppress(OSError, ValueError, IndexError):
+                for task in Path(f"/proc/{pid}/task").iterdir():
+                    longest = max(longest, int((task / "schedstat").read_text().split()[1]) / 1e9)
+        return longest
+
+    def busy(self) -> float:
+        """How many seconds its family has computed, or was ready to, so far; 0 where nobody counts that."""
+        found = 0.0
+        for pid in self.family():
+            with suppress(OSError, ValueError):
+                found += sum(map(int, Path(f"/proc/{pid}/schedstat").read_text().split()[:2])) / 1e9
+        return found
 
     def family(self) -> list[int]:
         """The program and all that it has started, and whatever else is in its process group."""
@@ -239,18 +253,23 @@ def free_port() -> int:
     It is none of those that the kernel gives to clients and to whoever asks for any port, and no other experiment gets
     it: a name in the kernel stands for it, as long as this process lives.
     """
-    while True:
-        port = random.choice(PORTS)
-        name = socket.socket(socket.AF_UNIX)
-        try:
-            name.bind(f"\0twelvefold-port-{port}")
-            with socket.socket() as probe:
-                probe.bind(("0.0.0.0", port))
-        except OSError:
-            name.close()
-        else:
-            _names.append(name)
-            return port
+    while not reserve(port := random.choice(PORTS)):
+        pass
+    return port
+
+
+def reserve(port: int) -> bool:
+    """Keeps a port from other experiments; False where it is taken."""
+    name = socket.socket(socket.AF_UNIX)
+    try:
+        name.bind(f"\0twelvefold-port-{port}")
+        with socket.socket() as probe:
+            probe.bind(("0.0.0.0", port))  # as the service will
+    except OSError:
+        name.close()
+        return False
+    _names.append(name)
+    return True
 
 
 def pids() -> list[int]:
@@ -263,12 +282,25 @@ def _stat(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
 
 
+def has_ended(pid: int) -> bool:
+    """Whether a process is gone, or only waits for whoever started it to take note of its end."""
+    try:
+        return _stat(pid)[0] in "ZX"
+    except OSError:
+        return True
+
+
+def parent_of(pid: int) -> int:
+    """Who has started a process, or has adopted it; raises OSError when it is gone."""
+    return int(_stat(pid)[1])
+
+
 def children(pid: int) -> list[int]:
     """The processes that a process has started itself, and that are still there."""
     found = []
     for other in pids():
         with suppress(OSError):
-            if int(_stat(other)[1]) == pid:
+            if parent_of(other) == pid:
                 found.append(other)
     return found
 
@@ -278,7 +310,7 @@ def descendants(pid: int) -> list[int]:
     parents: dict[int, list[int]] = {}
     for other in pids():
         with suppress(OSError):
-            parents.setdefault(int(_stat(other)[1]), []).append(other)
+            parents.setdefault(parent_of(other), []).append(other)
     found, open_ = [], [pid]
     while open_:
         children = parents.get(open_.pop(), [])

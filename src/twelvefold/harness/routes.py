@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, product
 from pathlib import Path
 from uuid import uuid4
@@ -62,6 +63,8 @@ BELOW_A_COLLECTION = """
     test metrics health
 """.split()
 REFUSALS = (405, 501)
+MOMENTARY = {0, 429, 502, 503, 504}  # what a busy process, or one that has just begun anew, answers to anything
+MOMENT_SECONDS = 1.0
 VOLATILE = {"date", "content-length", "connection", "keep-alive", "age"}
 
 
@@ -197,12 +200,16 @@ class Answer:
     names: frozenset[str] = frozenset()
     """The names of its headers."""
     texts: frozenset[str] = frozenset()
-    """The body as it is, and without what it repeats of the path."""
+    """The body as it is, and without what it repeats of the path; nothing where no body tells anything."""
 
     def like(self, other: Answer) -> bool:
         """Whether they say the same."""
-        same = (self.status, self.kind, self.names) == (other.status, other.kind, other.names)
-        return same and bool(not self.status or self.texts & other.texts)
+        same = self.similar(other) and self.names == other.names
+        return same and bool(not self.status or not other.texts or self.texts & other.texts)
+
+    def similar(self, other: Answer) -> bool:
+        """Whether they are of one kind."""
+        return (self.status, self.kind) == (other.status, other.kind)
 
 
 class Search:
@@ -218,8 +225,12 @@ class Search:
         """The answer to a path that nobody can have thought of."""
         key = method, upgrade, depth
         if key not in self._nowhere:
-            path = "".join(f"/nowhere-{uuid4().hex}" for _ in range(depth))
-            self._nowhere[key] = self.answer(Asked(method, path, upgrade))
+            one, other = (
+                self.answer(Asked(method, "".join(f"/nowhere-{uuid4().hex}" for _ in range(depth)), upgrade))
+                for _ in range(2)
+            )
+            # Some answers hold the time, or a number of their own: their texts tell nothing.
+            self._nowhere[key] = one if one.like(other) or not one.similar(other) else replace(one, texts=frozenset())
         return self._nowhere[key]
 
     def answer(self, asked: Asked) -> Answer:
@@ -244,16 +255,32 @@ class Search:
     def leads_somewhere(self, asked: Asked) -> bool:
         """Whether it is answered otherwise than a path that cannot exist."""
         depth = max(1, asked.path.rstrip("/").count("/"))
-        return not self.answer(asked).like(self.nowhere(asked.method, depth, asked.upgrade))
+        answer, nowhere = self.answer(asked), self.nowhere(asked.method, depth, asked.upgrade)
+        if answer.like(nowhere):
+            return False
+        if {answer.status, nowhere.status} & MOMENTARY:
+            time.sleep(MOMENT_SECONDS)
+            del self._nowhere[asked.method, asked.upgrade, depth]
+            answer, nowhere = self.answer(asked), self.nowhere(asked.method, depth, asked.upgrade)
+        return not answer.like(nowhere)
 
     def like_any_value(self, asked: Asked, template: str) -> bool:
         """Whether it is answered as the documented path is with a parameter that nobody can have thought of."""
+        one, any_ = self.answer(asked), self._answer_to_any(asked, template)
+        if one.similar(any_):
+            return True
+        if {one.status, any_.status} & MOMENTARY:
+            time.sleep(MOMENT_SECONDS)
+            del self._any[Asked(asked.method, template, asked.upgrade)]
+            one, any_ = self.answer(asked), self._answer_to_any(asked, template)
+        return one.similar(any_)
+
+    def _answer_to_any(self, asked: Asked, template: str) -> Answer:
         other = Asked(asked.method, template, asked.upgrade)
         if other not in self._any:
             path = PARAMETER.sub(lambda _: f"nowhere-{uuid4().hex}", template)
             self._any[other] = self.answer(Asked(asked.method, path, asked.upgrade))
-        one, any_ = self.answer(asked), self._any[other]
-        return (one.status, one.kind) == (any_.status, any_.kind)
+        return self._any[other]
 
 
 def hidden(search: Search, asked: Iterable[Asked], api: Api, told: Iterable[str], good: str) -> Iterator[str]:

@@ -13,6 +13,7 @@ from itertools import product
 from pathlib import Path
 
 from .claim import HarnessError, NotRun
+from .processes import has_ended, reserve
 
 # As /proc/net/tcp and its like number them (include/net/tcp_states.h), and /proc/net/unix (include/uapi/linux/net.h).
 ESTABLISHED, UNCONNECTED, LISTEN = "01", "07", "0A"
@@ -108,8 +109,7 @@ def free_port_between(lowest: int, highest: int) -> int:
     """A TCP port in this range on which nobody listens at the moment, whatever the address."""
     for _ in range(1000):
         port = lowest + int.from_bytes(os.urandom(4)) % (highest - lowest + 1)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("0.0.0.0", port))  # as the service will
+        if reserve(port):
             return port
     raise HarnessError(f"no port between {lowest} and {highest} is free")
 
@@ -132,6 +132,8 @@ def _sockets(pid: int) -> Iterator[str]:
     try:
         descriptors = os.listdir(folder)
     except PermissionError:
+        if has_ended(pid):
+            return
         raise NotRun("the sockets of a container are seen by root alone: run it as root") from None
     for descriptor in descriptors:
         with suppress(OSError):

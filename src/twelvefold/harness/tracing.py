@@ -37,6 +37,7 @@ FAMILY = re.compile(r"sa_family=(\w+)")
 NO_CONTACT = {"AF_UNSPEC", "AF_NETLINK"}  # the end of an association, and the kernel itself
 # The C library asks there for a name or a user before it looks into the files.
 OF_THE_LIBRARY = ("/var/run/nscd/", "/run/nscd/", "/run/systemd/")
+TRACED_SECONDS = 60.0  # how long a traced program may take for what it does at once otherwise
 END_SECONDS = 40.0  # how far strace may be behind on a busy machine
 NAMES = 53  # the port of name servers
 LISTENING = re.compile(r"<TCP(?:v6)?:\[.*?:(\d+)\]>")

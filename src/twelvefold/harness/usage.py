@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from . import http, tracing
 from .claim import HarnessError, NotRun, Violation
-from .deploy import Deploy, unique_email, unique_marker
+from .deploy import RELEASE_SECONDS, Deploy, unique_email, unique_marker
 from .moved_time import MovedTime, moved_time
 from .passage import A_DAY, clock_of, let_a_day_pass
 from .processes import END_SECONDS, Process, eventually
@@ -28,6 +28,7 @@ LATE = 7 * A_DAY, 31 * A_DAY, 366 * A_DAY
 WAKE_SECONDS = 0.2
 JOB_FAILS_SECONDS = 5.0
 GIVEN_UP_SECONDS = 1.5
+ALL_TRIES_SECONDS = 30.0  # within which day after day passes for a job that fails and fails
 BEHIND = 50 * A_DAY
 LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "postgres": 5432, "redis": 6379, "amqp": 5672}
@@ -115,7 +116,7 @@ class Usage:
             trace = self._watch(name)
             words = command if command == "release" else shlex.split(command)
             process = self.deploy.launch(words, prefix=trace.prefix, **self._optional)
-            process.wait(END_SECONDS)
+            process.wait(RELEASE_SECONDS)
             trace.wait(process.pid)
 
     def let_time_pass(self) -> str:
@@ -235,7 +236,8 @@ class Usage:
 
         A job that is to wait until a time of the worker's, which is slow, need not wait by the database's clock either.
         """
-        while self._behind and self._behind.now() < time.time() - A_DAY:
+        end = time.monotonic() + ALL_TRIES_SECONDS
+        while self._behind and self._behind.now() < time.time() - A_DAY and time.monotonic() < end:
             expected = failures() + 1
             self._behind.move(self._behind.now() + A_DAY)
             eventually(partial(_is_reached, failures, expected), "another failure", GIVEN_UP_SECONDS)

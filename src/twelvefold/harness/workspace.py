@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -196,7 +197,8 @@ def _copy(origin: Path, target: Path) -> None:
     if origin.is_dir() and not origin.is_symlink():  # a repository inside of this one
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy2(origin, target, follow_symlinks=False)
+    with suppress(FileNotFoundError):  # which an editor may just have taken away
+        shutil.copy2(origin, target, follow_symlinks=False)
 
 
 def _install(project: Path, source: Path, environment: Path, *, compiled: bool = True) -> tuple[str, str]:
@@ -247,17 +249,20 @@ def _uv_sync(project: Path, source: Path, environment: Path, compiled: bool) -> 
 
 
 def _run(words: list[str], folder: Path, extra: Mapping[str, str]) -> None:
-    done = subprocess.run(
-        words,
-        cwd=folder,
-        env=tool_environment(extra),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        timeout=INSTALL_SECONDS,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            words,
+            cwd=folder,
+            env=tool_environment(extra),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            timeout=INSTALL_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise PreparationError(f"`{' '.join(words)}` did not end within {INSTALL_SECONDS} s") from None
     if done.returncode:
         raise PreparationError(f"`{' '.join(words)}` ended with {done.returncode}:\n{done.stdout.strip()}")
