@@ -194,7 +194,7 @@ class Deploy:
         elif process.port:
             eventually(process.listens, f"{process.type} to listen on its port", seconds)
         else:
-            _wait_until_at_rest(process)
+            wait_until_at_rest(process)
         expect(process.alive, f"{process.type} to keep running", process.tail())
 
     def working_folder(self) -> Path:
@@ -374,7 +374,7 @@ def released_template(workspace: Workspace, driver: Driver, server: Server, fold
     return _templates[key]
 
 
-def _wait_until_at_rest(process: Process) -> None:
+def wait_until_at_rest(process: Process) -> None:
     """Waits until a process has run for a while and mostly waits itself, as one that boots does not."""
     while process.alive and (age := time.monotonic() - process.started) < BOOT_SECONDS:
         busy, began = process.busy(), time.monotonic()

@@ -13,6 +13,8 @@ from uuid import uuid4
 
 from . import http
 from .api import PARAMETER, Api
+from .claim import NotRun
+from .deploy import TOO_MANY
 from .processes import Process
 
 READING = ("GET", "POST")
@@ -63,8 +65,9 @@ BELOW_A_COLLECTION = """
     test metrics health
 """.split()
 REFUSALS = (405, 501)
-MOMENTARY = {0, 429, 502, 503, 504}  # what a busy process, or one that has just begun anew, answers to anything
-MOMENT_SECONDS = 1.0
+MOMENTARY = {0, 502, 503, 504}  # what a busy process, or one that has just begun anew, answers to anything
+MOMENT_SECONDS = 0.5
+TRIES = 3
 VOLATILE = {"date", "content-length", "connection", "keep-alive", "age"}
 
 
@@ -244,43 +247,46 @@ class Search:
         return Answer(response.status, kind, frozenset(response.headers) - VOLATILE, frozenset((text, echoed)))
 
     def response(self, asked: Asked) -> http.Response | None:
-        """The answer itself; None when there is none."""
+        """The answer itself; None when there is none. Raises NotRun where too many have been asked for."""
         self.asked += 1
         headers = UPGRADE if asked.upgrade else {}
         try:
-            return self._process.ask(asked.method, asked.path, headers=headers, timeout=5)
+            response = self._process.ask(asked.method, asked.path, headers=headers, timeout=5)
         except http.NO_ANSWER:
             return None
+        if response.status == TOO_MANY:
+            told = f"{self._process.type} answered {TOO_MANY} after {self.asked} requests of the search"
+            raise NotRun(f"{told}: [config] given may raise the limit")
+        return response
 
     def leads_somewhere(self, asked: Asked) -> bool:
         """Whether it is answered otherwise than a path that cannot exist."""
         depth = max(1, asked.path.rstrip("/").count("/"))
-        answer, nowhere = self.answer(asked), self.nowhere(asked.method, depth, asked.upgrade)
-        if answer.like(nowhere):
-            return False
-        if {answer.status, nowhere.status} & MOMENTARY:
+        for _ in range(TRIES):
+            answer, nowhere = self.answer(asked), self.nowhere(asked.method, depth, asked.upgrade)
+            if answer.like(nowhere):
+                return False
+            if not {answer.status, nowhere.status} & MOMENTARY:
+                break
             time.sleep(MOMENT_SECONDS)
             del self._nowhere[asked.method, asked.upgrade, depth]
-            answer, nowhere = self.answer(asked), self.nowhere(asked.method, depth, asked.upgrade)
-        return not answer.like(nowhere)
+        return True
 
     def like_any_value(self, asked: Asked, template: str) -> bool:
         """Whether it is answered as the documented path is with a parameter that nobody can have thought of."""
-        one, any_ = self.answer(asked), self._answer_to_any(asked, template)
-        if one.similar(any_):
-            return True
-        if {one.status, any_.status} & MOMENTARY:
-            time.sleep(MOMENT_SECONDS)
-            del self._any[Asked(asked.method, template, asked.upgrade)]
-            one, any_ = self.answer(asked), self._answer_to_any(asked, template)
-        return one.similar(any_)
-
-    def _answer_to_any(self, asked: Asked, template: str) -> Answer:
         other = Asked(asked.method, template, asked.upgrade)
-        if other not in self._any:
-            path = PARAMETER.sub(lambda _: f"nowhere-{uuid4().hex}", template)
-            self._any[other] = self.answer(Asked(asked.method, path, asked.upgrade))
-        return self._any[other]
+        for _ in range(TRIES):
+            if other not in self._any:
+                path = PARAMETER.sub(lambda _: f"nowhere-{uuid4().hex}", template)
+                self._any[other] = self.answer(Asked(asked.method, path, asked.upgrade))
+            one, any_ = self.answer(asked), self._any[other]
+            if one.similar(any_):
+                return True
+            if not {one.status, any_.status} & MOMENTARY:
+                break
+            time.sleep(MOMENT_SECONDS)
+            del self._any[other]
+        return False
 
 
 def hidden(search: Search, asked: Iterable[Asked], api: Api, told: Iterable[str], good: str) -> Iterator[str]:
