@@ -903,6 +903,101 @@ def test_undo_refuses_to_take_later_work_along(lived_in: Path, capsys: pytest.Ca
     assert "git revert" in capsys.readouterr().err
 
 
+def undoing_is_refused(service: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """Fails unless undo changes nothing; returns why it refused."""
+    before = picture(service)
+    capsys.readouterr()
+    assert undo(service) == 2
+    assert picture(service) == before
+    return capsys.readouterr().err
+
+
+def without_conflict(service: Path) -> Path:
+    write(service, {"both.md": page("both.md")})
+    copies.commit(service, "Give in")
+    return service
+
+
+def test_undo_refuses_on_a_branch_that_has_no_update(lived_in: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    service = without_conflict(lived_in)
+    copies.git(service, "branch", "-M", "main")
+    before = picture(service)
+    copies.git(service, "branch", "bare")
+    copies.git(service, "checkout", "--quiet", "-b", "feature")
+    write(service, {"mine.py": "own\n"})
+    copies.commit(service, "Work")
+    copies.git(service, "checkout", "--quiet", "main")
+    assert safe_update(service).code == 0
+    copies.git(service, "branch", "copy")
+    for branch in ("feature", "bare", "copy"):
+        copies.git(service, "checkout", "--quiet", branch)
+        assert "on another branch: git switch main first" in undoing_is_refused(service, capsys)
+    copies.git(service, "checkout", "--quiet", "main")
+    assert undo(service) == 0
+    assert picture(service) == before
+
+
+@pytest.mark.parametrize("conflicts", [True, False])
+@pytest.mark.parametrize("own_commit", [True, False])
+def test_undo_leaves_own_work_alone_once_an_update_was_dropped(
+    lived_in: Path, capsys: pytest.CaptureFixture[str], conflicts: bool, own_commit: bool
+) -> None:
+    service = lived_in if conflicts else without_conflict(lived_in)
+    assert safe_update(service).code == int(conflicts)
+    copies.git(service, *(["cherry-pick", "--abort"] if conflicts else ["reset", "--quiet", "--hard", "HEAD~1"]))
+    if own_commit:
+        write(service, {"mine.py": "own\n"})
+        copies.commit(service, "Work")
+    assert "neither the branch nor the index has" in undoing_is_refused(service, capsys)
+
+
+def test_undo_leaves_a_cherry_pick_of_the_team_alone(lived_in: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copies.git(lived_in, "checkout", "--quiet", "-b", "other", "HEAD~1")
+    write(lived_in, {"own.md": "another one\n"})
+    copies.commit(lived_in, "Work elsewhere")
+    copies.git(lived_in, "checkout", "--quiet", "-")
+    assert safe_update(lived_in).code == 1
+    copies.git(lived_in, "cherry-pick", "--abort")
+    with pytest.raises(AssertionError, match="CONFLICT"):
+        copies.git(lived_in, "cherry-pick", "other")
+    assert "neither the branch nor the index has" in undoing_is_refused(lived_in, capsys)
+    assert "CHERRY_PICK_HEAD" in picture(lived_in)["own"]
+
+
+COMMIT = ("commit", "--all", "--no-edit")
+
+
+@pytest.mark.parametrize("ended", [[("cherry-pick", "--quit")], [COMMIT], [COMMIT, ("reset", "--soft", "HEAD~1")]])
+def test_undo_knows_the_update_however_the_team_went_on(lived_in: Path, ended: list[tuple[str, ...]]) -> None:
+    before = picture(lived_in)
+    assert safe_update(lived_in).code == 1
+    for words in ended:
+        copies.git(lived_in, *words)
+    assert undo(lived_in) == 0
+    assert picture(lived_in) == before
+
+
+@pytest.mark.parametrize("renamed", [("branch", "-M", "other"), ("checkout", "--quiet", "-b", "other")])
+def test_undo_goes_on_where_no_other_branch_has_the_update(lived_in: Path, renamed: tuple[str, ...]) -> None:
+    service = without_conflict(lived_in)
+    if renamed[0] == "checkout":
+        copies.git(service, "checkout", "--quiet", "--detach")
+    before = copies.git(service, "rev-parse", "HEAD")
+    assert safe_update(service).code == 0
+    copies.git(service, *renamed)
+    assert undo(service) == 0
+    assert copies.git(service, "rev-parse", "HEAD") == before
+
+
+def test_undo_names_the_commit_that_resolved_the_conflicts(lived_in: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert safe_update(lived_in).code == 1
+    copies.git(lived_in, *COMMIT)
+    resolved = copies.git(lived_in, "rev-parse", "HEAD")
+    write(lived_in, {"mine.py": "own\n"})
+    copies.commit(lived_in, "Work on")
+    assert f"git revert {resolved[:10]} takes it back" in undoing_is_refused(lived_in, capsys)
+
+
 # -- Killing it --------------------------------------------------------------------------------------------------------
 
 

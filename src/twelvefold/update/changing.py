@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from .git import GitError, Refusal, git, say
 from .proposal import Proposal
-from .service import Repository, Service
+from .service import ANSWERS_FILE, Repository, Service
 from .transition import Step, carry_out
 from .trees import Scratch, entry_line, removal_line
 
@@ -49,8 +50,19 @@ def _step(service: Service, proposal: Proposal, made: str, notes: dict[str, str]
         remove=sorted(head.keys() - result.keys() - left),
         index=_index_lines(proposal),
         notes=notes,
-        keep={"kind": "update", "touched": sorted(proposal.touched), "left": sorted(left)},
+        keep=_what_undoing_needs(service, proposal, left),
     )
+
+
+def _what_undoing_needs(service: Service, proposal: Proposal, left: set[str]) -> dict[str, Any]:
+    """Which files take part, and how to find the update again: by what it has recorded."""
+    recorded = proposal.merge.tree.get(f"{service.repository.prefix}{ANSWERS_FILE}")
+    return {
+        "kind": "update",
+        "touched": sorted(proposal.touched),
+        "left": sorted(left),
+        "answers": recorded and recorded.oid,
+    }
 
 
 def _index_lines(proposal: Proposal) -> list[str]:

@@ -26,7 +26,7 @@ from .service import Repository
 from .trees import Tree, entry_line, index_info
 
 JOURNAL, LAST = "journal.json", "last.json"
-LAST_HAS = {"title", "head", "new_head", "notes", "keep"}  # what taking a step back needs of its journal
+LAST_HAS = {"title", "head", "new_head", "branch", "notes", "keep"}  # what taking a step back needs of its journal
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import Any
 
-from .git import Refusal, git, listed, say, succeeds
-from .service import Repository
+from .git import GitError, Refusal, git, listed, say, succeeds
+from .service import ANSWERS_FILE, Repository
 from .transition import Step, alone, carry_out, is_as_written, is_interrupted, last_step, recover, rescue
 from .trees import Tree, entry_line, read_tree, removal_line
 
@@ -25,8 +26,8 @@ def undo_update(repository: Repository) -> str:
 
 def _undo(repository: Repository, last: dict[str, Any]) -> str:
     head, before = repository.head, last["head"]
-    unresolved = head == before
-    if not unresolved:
+    if head != before or not _waits_for_a_commit(repository, last):
+        _refuse_another_branch(repository, last)
         _refuse_later_work(repository, head, last)
     touched = set(last["keep"]["touched"])
     touched |= set(listed(git(repository.top, "diff-tree", "-r", "--name-only", "--no-renames", "-z", before, head)))
@@ -40,11 +41,33 @@ def _undo(repository: Repository, last: dict[str, Any]) -> str:
     return _told(told, rescued)
 
 
+def _waits_for_a_commit(repository: Repository, last: dict[str, Any]) -> bool:
+    """Whether the update lies there uncommitted: as git's cherry-pick, or in the index once that was ended."""
+    picked = _object(repository, "CHERRY_PICK_HEAD")
+    if picked is None:
+        return _has_update(repository, "", last)
+    of_the_update: str | None = last["notes"].get("CHERRY_PICK_HEAD")
+    return of_the_update == f"{picked}\n"
+
+
+def _refuse_another_branch(repository: Repository, last: dict[str, Any]) -> None:
+    """Taken back on one branch, the update would stay on the other one, and nobody could take it back there."""
+    branch = last["branch"]
+    if branch in ("HEAD", say(repository.top, "rev-parse", "--symbolic-full-name", "HEAD")):
+        return
+    if _object(repository, branch) is not None:  # it may have another name by now
+        name = shlex.quote(branch.removeprefix("refs/heads/"))
+        raise Refusal(f"The update was made on another branch: git switch {name} first.")
+
+
 def _refuse_later_work(repository: Repository, head: str, last: dict[str, Any]) -> None:
     """Undoing goes as far as nothing is built on the update."""
-    revert = f"git revert {last['new_head'][:10]} takes it back with a commit of its own."
-    if head != last["new_head"] and not _follows(repository, head, last["head"]):
-        raise Refusal(f"There are commits after the update: {revert}")
+    made = _commit_of(repository, last)
+    if made is None:
+        raise Refusal("There is no update to take back: neither the branch nor the index has the last one.")
+    revert = f"git revert {made[:10]} takes it back with a commit of its own."
+    if made != head or _object(repository, f"{head}^") != last["head"]:
+        raise Refusal(f"There are commits beside the update's: {revert}")
     if say(repository.top, "for-each-ref", "--contains", head, "refs/remotes"):
         raise Refusal(f"The update has been pushed: {revert}")
     changed = listed(git(repository.top, "status", "--porcelain", "-z", "--untracked-files=no", "--no-renames"))
@@ -53,11 +76,28 @@ def _refuse_later_work(repository: Repository, head: str, last: dict[str, Any]) 
         raise Refusal(f"There are changes that are not committed: {names}. Commit or stash them first.")
 
 
-def _follows(repository: Repository, head: str, parent: str) -> bool:
-    """Whether a commit follows another one directly."""
-    return succeeds(repository.top, "rev-parse", "--verify", "--quiet", f"{head}^") and (
-        say(repository.top, "rev-parse", f"{head}^") == parent
-    )
+def _commit_of(repository: Repository, last: dict[str, Any]) -> str | None:
+    """The commit that brought the update, which may be another one than was made: resolved, amended or rebased."""
+    before, made = last["head"], last["new_head"]
+    if made != before and succeeds(repository.top, "merge-base", "--is-ancestor", made, "HEAD"):
+        return str(made)
+    answers = f"{repository.prefix}{ANSWERS_FILE}"
+    found = say(repository.top, "rev-list", "--reverse", f"{before}..HEAD", "--", answers).split()
+    return next((commit for commit in found if _has_update(repository, commit, last)), None)
+
+
+def _has_update(repository: Repository, commit: str, last: dict[str, Any]) -> bool:
+    """Whether a commit, or the index where none is named, records what the update has recorded."""
+    answers = f":{repository.prefix}{ANSWERS_FILE}"
+    recorded = _object(repository, f"{commit}{answers}")
+    return recorded == last["keep"]["answers"] and recorded != _object(repository, f"{last['head']}{answers}")
+
+
+def _object(repository: Repository, name: str) -> str | None:
+    try:
+        return say(repository.top, "rev-parse", "--verify", "--quiet", name)
+    except GitError:
+        return None
 
 
 def _step(last: dict[str, Any], head: str, tree: Tree, touched: set[str], left: set[str]) -> Step:
@@ -83,11 +123,7 @@ def _is_edited(repository: Repository, tree: Tree, path: str) -> bool:
     if place.is_symlink():
         return True
     content = say(repository.top, "hash-object", f"--path={path}", "--", str(place))
-    committed = f"HEAD:{path}"
-    in_head = succeeds(repository.top, "rev-parse", "--verify", "--quiet", committed) and (
-        say(repository.top, "rev-parse", committed) == content
-    )
-    return not in_head and not (path in tree and tree[path].oid == content)
+    return _object(repository, f"HEAD:{path}") != content and not (path in tree and tree[path].oid == content)
 
 
 def _told(text: str, rescued: list[str]) -> str:
