@@ -998,6 +998,22 @@ def test_undo_names_the_commit_that_resolved_the_conflicts(lived_in: Path, capsy
     assert f"git revert {resolved[:10]} takes it back" in undoing_is_refused(lived_in, capsys)
 
 
+def test_undo_leaves_other_services_of_a_repository_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    template = make_template(tmp_path / "template", {"a.md": PAGE})
+    whole = tmp_path / "whole"
+    orders, bills, new = (copies.generate(template, whole / "services" / name) for name in ("orders", "bills", "new"))
+    copies.commit(whole, "Begin")
+    release(template, "2.0.0", {"a.md": MENDED})
+    assert safe_update(orders).code == 0
+    updated = copies.git(whole, "rev-parse", "--short", "HEAD").strip()
+    assert safe_update(bills).code == 0
+    told = undoing_is_refused(orders, capsys)
+    assert f"twelvefold undo {bills} takes it back, git revert {updated} the last one of {orders}.\n" in told
+    assert undoing_is_refused(new, capsys).endswith(f"twelvefold undo {bills} takes it back.\n")
+    assert undo(bills) == 0
+    assert ((orders / "a.md").read_text(), (bills / "a.md").read_text()) == (MENDED, PAGE)
+
+
 # -- Killing it --------------------------------------------------------------------------------------------------------
 
 

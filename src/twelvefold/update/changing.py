@@ -55,12 +55,14 @@ def _step(service: Service, proposal: Proposal, made: str, notes: dict[str, str]
 
 
 def _what_undoing_needs(service: Service, proposal: Proposal, left: set[str]) -> dict[str, Any]:
-    """Which files take part, and how to find the update again: by what it has recorded."""
-    recorded = proposal.merge.tree.get(f"{service.repository.prefix}{ANSWERS_FILE}")
+    """Which files take part, and how to find the update again: by its service, and by what it has recorded."""
+    prefix = service.repository.prefix
+    recorded = proposal.merge.tree.get(f"{prefix}{ANSWERS_FILE}")
     return {
         "kind": "update",
         "touched": sorted(proposal.touched),
         "left": sorted(left),
+        "prefix": prefix,
         "answers": recorded and recorded.oid,
     }
 

@@ -21,6 +21,7 @@ def undo_update(repository: Repository) -> str:
         last = last_step(repository)
         if last is None or last["keep"].get("kind") != "update":
             raise Refusal("There is no update to take back.")
+        _refuse_another_service(repository, last)
         return _undo(repository, last)
 
 
@@ -39,6 +40,18 @@ def _undo(repository: Repository, last: dict[str, Any]) -> str:
     if head not in (before, last["new_head"]):
         told += f" Your commit {head[:10]} is kept: git show {head[:10]}."
     return _told(told, rescued)
+
+
+def _refuse_another_service(repository: Repository, last: dict[str, Any]) -> None:
+    """Services of one repository share the journal: it knows the last update of all of them."""
+    if (prefix := last["keep"]["prefix"]) == repository.prefix:
+        return
+    answers = f"{repository.prefix}{ANSWERS_FILE}"
+    # Not the commit that added them: it has made the service.
+    updated = say(repository.top, "log", "-1", "--format=%h", "--diff-filter=M", "--", answers)
+    own = f", git revert {updated} the last one of {repository.folder}" if updated else ""
+    place = shlex.quote(str(repository.top / prefix))
+    raise Refusal(f"The last update was of another service: twelvefold undo {place} takes it back{own}.")
 
 
 def _waits_for_a_commit(repository: Repository, last: dict[str, Any]) -> bool:
