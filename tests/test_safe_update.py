@@ -1,5 +1,6 @@
 """`twelvefold update` loses nothing, hides nothing, and can be undone; where `copier update` loses, a test shows it."""
 
+import json
 import os
 import pty
 import random
@@ -22,6 +23,7 @@ from pytest_gitconfig.plugin import GitConfig
 from hooks.releases import HistoryError, tag_missing
 from twelvefold.update import changing, transition
 from twelvefold.update.command import undo, update
+from twelvefold.update.itself import undo_command
 from twelvefold.update.service import find_repository
 
 from . import copies
@@ -1012,6 +1014,36 @@ def test_undo_leaves_other_services_of_a_repository_alone(tmp_path: Path, capsys
     assert undoing_is_refused(new, capsys).endswith(f"twelvefold undo {bills} takes it back.\n")
     assert undo(bills) == 0
     assert ((orders / "a.md").read_text(), (bills / "a.md").read_text()) == (MENDED, PAGE)
+
+
+@pytest.mark.parametrize(
+    ("url", "source"),
+    [
+        ("https://me:secret@example.com/acme/x.git", "git+https://example.com/acme/x.git@c0ffee"),
+        ("ssh://git@example.com/acme/x.git", "git+ssh://git@example.com/acme/x.git@c0ffee"),
+        ("file:///srv/its place", "'git+file:///srv/its place@c0ffee'"),
+    ],
+)
+def test_the_command_that_undoes_is_told_as_it_can_be_run(
+    lived_in: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    url: str,
+    source: str,
+) -> None:
+    record = json.dumps({"url": url, "vcs_info": {"vcs": "git", "commit_id": "c0ffee"}})
+    write(tmp_path / "twelvefold-1.dist-info", {"METADATA": "Name: twelvefold\n", "direct_url.json": record})
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("UV", str(tmp_path / ".tools/bin/uv"))
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    command = f"{tmp_path}/.tools/bin/uvx --from {source} twelvefold undo"
+    assert update([lived_in], yes=True) == 1
+    assert capsys.readouterr().out.endswith(f"; {command} takes it back.\n")
+    assert command in safe_update(lived_in).summary["reason"]
+    monkeypatch.undo()
+    assert undo(lived_in) == 0
+    assert undo_command() == "twelvefold undo"
 
 
 # -- Killing it --------------------------------------------------------------------------------------------------------

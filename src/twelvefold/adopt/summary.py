@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..update.itself import undo_command
 from ..update.proposal import Proposal
 from ..update.service import ANSWERS_FILE, Service
 from ..update.template import without_password
@@ -177,5 +178,5 @@ def _next(summary: Summary) -> list[str]:
     if summary.checked:
         return ["Nothing was changed."]
     if summary.outcome == CONFLICTS:
-        return ["Resolve the files in conflict, then git add and git commit; or twelvefold undo."]
-    return [f"Commit {(summary.commit or '')[:10]} has it all; twelvefold undo takes it back."]
+        return [f"Resolve the files in conflict, then git add and git commit; {undo_command()} takes it back."]
+    return [f"Commit {(summary.commit or '')[:10]} has it all; {undo_command()} takes it back."]

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from .git import GitError, Refusal, git, listed, require_git, say, succeeds
+from .itself import undo_command
 from .template import is_relative
 
 ANSWERS_FILE = ".copier-answers.yml"
@@ -18,7 +19,7 @@ ANSWERS_FILE = ".copier-answers.yml"
 # What git keeps in its folder while something is under way, and how a person ends it.
 UNDER_WAY = {
     "MERGE_HEAD": ("a merge", "git merge --continue or --abort"),
-    "CHERRY_PICK_HEAD": ("a cherry-pick or an update", "git commit once it is resolved, or twelvefold undo"),
+    "CHERRY_PICK_HEAD": ("a cherry-pick or an update", "git commit once it is resolved, or {undo}"),
     "REVERT_HEAD": ("a revert", "git revert --continue or --abort"),
     "rebase-merge": ("a rebase", "git rebase --continue or --abort"),
     "rebase-apply": ("a rebase or git am", "git rebase or git am with --continue or --abort"),
@@ -114,7 +115,8 @@ def _refuse_no_commit(repository: Repository) -> None:
 def _refuse_what_is_under_way(repository: Repository) -> None:
     for name, (what, remedy) in UNDER_WAY.items():
         if (repository.git_dir / name).exists():
-            raise Refusal(f"{what.capitalize()} is under way in {repository.top}: end it first ({remedy}).")
+            end = remedy.format(undo=undo_command())
+            raise Refusal(f"{what.capitalize()} is under way in {repository.top}: end it first ({end}).")
 
 
 def read_answers(repository: Repository) -> dict[str, Any]:

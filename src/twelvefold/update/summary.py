@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .answers import Answers
+from .itself import undo_command
 from .template import Section
 
 UPDATED, CONFLICTS, UP_TO_DATE, REFUSED = "updated", "conflicts", "up to date", "refused"
@@ -115,7 +116,7 @@ def as_pull_request(summary: Summary) -> str:
     first = 1 if summary.files.conflicts else 0
     changes = [_chapter(f"What changes in {section.version}", [section.text]) for section in summary.changelog]
     parts = [f"## {_headline(summary)}", "", *lists[:first], *changes, *lists[first:]]
-    parts += [f"The template is {_template(summary)}. `twelvefold undo` takes an update back."]
+    parts += [f"The template is {_template(summary)}."]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -180,8 +181,8 @@ def _next(summary: Summary) -> list[str]:
     if summary.checked:
         return ["Nothing was changed."]
     if summary.outcome == CONFLICTS:
-        return ["Resolve the files in conflict, then git add and git commit; or twelvefold undo."]
-    return [f"Commit {(summary.commit or '')[:10]} has it all; twelvefold undo takes it back."]
+        return [f"Resolve the files in conflict, then git add and git commit; {undo_command()} takes it back."]
+    return [f"Commit {(summary.commit or '')[:10]} has it all; {undo_command()} takes it back."]
 
 
 def _changes(changes: dict[str, list[Any]]) -> list[str]:

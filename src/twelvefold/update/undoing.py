@@ -7,6 +7,7 @@ import shlex
 from typing import Any
 
 from .git import GitError, Refusal, git, listed, say, succeeds
+from .itself import undo_command
 from .service import ANSWERS_FILE, Repository
 from .transition import Step, alone, carry_out, is_as_written, is_interrupted, last_step, recover, rescue
 from .trees import Tree, entry_line, read_tree, removal_line
@@ -51,7 +52,7 @@ def _refuse_another_service(repository: Repository, last: dict[str, Any]) -> Non
     updated = say(repository.top, "log", "-1", "--format=%h", "--diff-filter=M", "--", answers)
     own = f", git revert {updated} the last one of {repository.folder}" if updated else ""
     place = shlex.quote(str(repository.top / prefix))
-    raise Refusal(f"The last update was of another service: twelvefold undo {place} takes it back{own}.")
+    raise Refusal(f"The last update was of another service: {undo_command()} {place} takes it back{own}.")
 
 
 def _waits_for_a_commit(repository: Repository, last: dict[str, Any]) -> bool:
