@@ -23,8 +23,9 @@ from pytest_gitconfig.plugin import GitConfig
 from hooks.releases import HistoryError, tag_missing
 from twelvefold.update import changing, transition
 from twelvefold.update.command import undo, update
+from twelvefold.update.git import Refusal
 from twelvefold.update.itself import undo_command
-from twelvefold.update.service import find_repository
+from twelvefold.update.service import Repository, find_repository
 
 from . import copies
 from .small_templates import (
@@ -1219,10 +1220,9 @@ def test_a_file_that_was_edited_after_a_crash_is_kept(
 ) -> None:
     service = interrupted.service
     monkeypatch.setattr(transition, "guarded", lambda take_back: no_guard())
-    monkeypatch.setattr(transition, "recover", lambda repository: [])
     monkeypatch.setattr(transition, "_move_branch", stop)
     monkeypatch.setattr(transition, "_note", stop)
-    with pytest.raises(KeyError):
+    with pytest.raises(Refusal, match="could not be taken back"):
         carry_out(service, interrupted.step)
     monkeypatch.undo()
     write(service, {"edited.md": "edited after the crash\n"})
@@ -1235,6 +1235,85 @@ def test_a_file_that_was_edited_after_a_crash_is_kept(
 
 def stop(*arguments: object) -> None:
     raise KeyError("here")
+
+
+def crashed(service: Path) -> None:
+    """Leaves an update as a machine does that stops in the middle of it."""
+    child = os.fork()
+    if child == 0:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(transition, "guarded", lambda take_back: no_guard())
+            patch.setattr(transition, "_install_index", lambda *arguments, **options: os._exit(9))
+            safe_update(service)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A service with an update waiting that changes a file, adds one and removes one."""
+    template = make_template(tmp_path / "template", {"a.md": page("a"), "gone.md": page("gone")})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    release(template, "2.0.0", {"a.md": mended(page("a")), "gone.md": None, "new.md": page("new")})
+    return service
+
+
+def test_what_was_committed_after_a_crash_stays(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    crashed(small)
+    copies.git(small, "reset", "--quiet", "--hard")
+    copies.git(small, "clean", "--quiet", "--force", "-d")
+    write(small, {"a.md": edited(page("a")), "own.md": TEAM})
+    copies.commit(small, "Work on")
+    before = picture(small)
+    assert safe_update(small, check=True).code == 2
+    assert undo(small) == 2
+    assert "another commit has been checked out since" in capsys.readouterr().err
+    assert picture(small) == before
+    assert safe_update(small).code == 0
+    assert (small / "a.md").read_text() == mended(edited(page("a")))
+
+
+def test_an_update_says_what_it_took_back_first(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    crashed(small)
+    write(small, {"a.md": "edited after the crash\n", "gone.md": TEAM})
+    assert safe_update(small).code == 0
+    told = capsys.readouterr().err
+    kept = [Path(line.rpartition(" is kept in ")[2]) for line in told.splitlines()[1:]]
+    assert "was interrupted; all is as it was before it." in told
+    assert {path.read_bytes() for path in kept} == {b"edited after the crash\n", TEAM}
+    assert (small / "a.md").read_text() == mended(page("a"))
+
+
+def test_a_second_ctrl_c_does_not_stop_the_taking_back(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = picture(small)
+    restore = transition._restore
+
+    def interrupt(*arguments: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def interrupted_again(repository: Repository, path: str) -> None:
+        interrupt()
+        restore(repository, path)
+
+    monkeypatch.setattr(transition, "_move_branch", interrupt)
+    monkeypatch.setattr(transition, "_restore", interrupted_again)
+    assert update([small], yes=True) == 130
+    assert picture(small) == before
+    assert not transition.is_interrupted(find_repository(small))
+
+
+def test_the_guard_takes_back_what_the_process_itself_cannot(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, here, restore = picture(small), os.getpid(), transition._restore
+
+    def fail_here(repository: Repository, path: str) -> None:
+        if os.getpid() == here:
+            raise OSError("the disk is full")
+        restore(repository, path)
+
+    monkeypatch.setattr(transition, "_move_branch", stop)
+    monkeypatch.setattr(transition, "_restore", fail_here)
+    told = safe_update(small)
+    assert (told.code, "the disk is full" in told.summary["reason"]) == (2, True)
+    assert picture(small) == before
 
 
 # -- The template itself ----------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ DONE = READY = b"."
 
 @contextmanager
 def guarded(take_back: Callable[[], object]) -> Iterator[None]:
-    """Lets `take_back` run in another process if this one ends before the block does.
+    """Takes back when the block fails; another process does if this one ends before, or does not manage it.
 
     The guard waits for the end of a pipe that this process and the git commands that it runs hold open, so it begins
     when none of them writes any more. The block begins once a signal to this process's group spares the guard.
@@ -31,16 +31,37 @@ def guarded(take_back: Callable[[], object]) -> Iterator[None]:
     os.close(watched)
     os.close(telling)
     KEPT_OPEN.add(held)
+    is_done = False
     try:
         os.read(told, 1)
+        try:
+            yield
+        except BaseException:
+            with _undisturbed():
+                take_back()
+            is_done = True
+            raise
+        is_done = True
+    finally:
+        with _undisturbed():
+            KEPT_OPEN.discard(held)
+            if is_done:
+                with suppress(BrokenPipeError):  # somebody has killed the guard
+                    os.write(held, DONE)
+            os.close(held)
+            os.close(told)
+            os.waitpid(guard, 0)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Keeps a second Ctrl-C from this process, and from the commands that it starts."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
         yield
     finally:
-        KEPT_OPEN.discard(held)
-        with suppress(BrokenPipeError):  # somebody has killed the guard
-            os.write(held, DONE)
-        os.close(held)
-        os.close(told)
-        os.waitpid(guard, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _stand_guard(watched: int, telling: int, take_back: Callable[[], object]) -> None:

@@ -3,7 +3,8 @@
 Everything is made ready beside the service, in the folder `twelvefold` of its git directory: the new files and a copy
 of each old one. Then a journal is written, the files are put in place one by one, then the index, then the branch.
 While the journal is there the step is not complete, and `recover` takes back what was done of it; renaming it ends it.
-A guard does that at once when this process is killed; the next command does it when the whole machine has stopped.
+A guard does that at once when this process is killed; the next command does it when the whole machine has stopped,
+unless another commit has been checked out since.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import filecmp
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,7 +27,7 @@ from .guard import guarded
 from .service import Repository
 from .trees import Tree, entry_line, index_info
 
-JOURNAL, LAST = "journal.json", "last.json"
+JOURNAL, LAST, SET_ASIDE = "journal.json", "last.json", "set-aside.json"
 LAST_HAS = {"title", "head", "new_head", "branch", "notes", "keep"}  # what taking a step back needs of its journal
 
 
@@ -86,33 +88,66 @@ def alone(repository: Repository) -> Iterator[None]:
 
 def carry_out(repository: Repository, step: Step) -> None:
     """Changes the service; whatever goes wrong is taken back, and raised. Needs `alone`."""
-    _prepare(repository, step)
-    with guarded(lambda: recover(repository)):
-        try:
+    journal = _prepare(repository, step)
+    try:
+        with guarded(lambda: _take_back_at_once(repository)):
+            _write(state_folder(repository) / JOURNAL, json.dumps(journal, indent=1))
             _put_in_place(repository, step)
-        except BaseException:
-            recover(repository)
-            raise
+    except BaseException as error:
+        if is_interrupted(repository):
+            raise Refusal(
+                f"What was begun could not be taken back ({error}): twelvefold undo brings the service back as it was."
+            ) from error
+        raise
 
 
 def recover_first(repository: Repository, *, check: bool) -> None:
-    """Takes back a step that was interrupted; raises Refusal with `check`, which changes nothing."""
+    """Takes back a step that was interrupted, and tells; raises Refusal with `check`, which changes nothing."""
     if not is_interrupted(repository):
         return
     if check:
         raise Refusal("An update was interrupted: twelvefold undo brings the service back as it was.")
-    recover(repository)
+    sys.stderr.write(recover(repository))
 
 
-def recover(repository: Repository) -> list[str]:
-    """Takes back a step that was interrupted. Needs `alone`.
+def recover(repository: Repository) -> str:
+    """Takes back a step that was interrupted; returns what to tell. Needs `alone`.
 
-    Returns where it has put files that somebody changed in between.
+    Raises Refusal when other commits were checked out since: what lies there then is theirs.
     """
     state = state_folder(repository)
-    if not (state / JOURNAL).exists():
-        return []
-    journal = json.loads((state / JOURNAL).read_text("utf-8"))
+    journal = _journal(repository)
+    if repository.head not in (journal["head"], journal["new_head"]):
+        (state / JOURNAL).replace(state / SET_ASIDE)
+        raise Refusal(
+            f"An update of {repository.folder} was interrupted, and another commit has been checked out since, so "
+            "nothing is taken back: see with git status whether files of the update are left, then run this again."
+        )
+    rescued = _take_back_step(repository, journal)
+    return tell(f"An update of {repository.folder} was interrupted; all is as it was before it.", rescued)
+
+
+def tell(text: str, rescued: list[str]) -> str:
+    """A text for the person, with the places where files are that somebody changed in between."""
+    kept = "".join(f"\nWhat you had changed since is kept in {path}" for path in rescued)
+    return f"{text}{kept}\n"
+
+
+def _take_back_at_once(repository: Repository) -> None:
+    """Takes back what was begun by this process, or by the one that this one guards."""
+    if is_interrupted(repository) and (rescued := _take_back_step(repository, _journal(repository))):
+        sys.stderr.write(tell(f"The update of {repository.folder} is taken back.", rescued))
+        sys.stderr.flush()  # a guard ends without it
+
+
+def _journal(repository: Repository) -> dict[str, Any]:
+    journal: dict[str, Any] = json.loads((state_folder(repository) / JOURNAL).read_text("utf-8"))
+    return journal
+
+
+def _take_back_step(repository: Repository, journal: dict[str, Any]) -> list[str]:
+    """Returns where it has put files that somebody changed in between."""
+    state = state_folder(repository)
     _unlock(repository, journal)
     for name, content in journal["old_notes"].items():
         _note(repository, name, content)
@@ -120,9 +155,8 @@ def recover(repository: Repository) -> list[str]:
         _move_branch(repository, f"undo: {journal['title']}", journal["new_head"], journal["head"])
     if _entries(repository, _index(repository)) != _entries(repository, state / "before.index"):
         _install_index(repository, state / "before.index")
-    rescued = [found for path in journal["write"] if (found := _take_back(repository, path))]
-    for path in journal["remove"]:
-        _restore(repository, path)
+    changed = [*journal["write"], *journal["remove"]]
+    rescued = [found for path in changed if (found := _take_back(repository, path))]
     for folder in reversed(journal["new_folders"]):
         with suppress(OSError):
             (repository.top / folder).rmdir()
@@ -149,8 +183,8 @@ def is_as_written(repository: Repository, path: str) -> bool:
 # -- Making ready -----------------------------------------------------------------------------------------------------
 
 
-def _prepare(repository: Repository, step: Step) -> None:
-    """Makes the new files, the new index and copies of the old ones, then writes the journal."""
+def _prepare(repository: Repository, step: Step) -> dict[str, Any]:
+    """Makes the new files, the new index and copies of the old ones; returns the journal."""
     state = state_folder(repository)
     _clean(state)
     _stage_files(repository, step)
@@ -158,7 +192,7 @@ def _prepare(repository: Repository, step: Step) -> None:
         _copy(repository.top / path, state / "before" / path)
     shutil.copy2(_index(repository), state / "before.index")
     _make_index(repository, step)
-    journal = {
+    return {
         "title": step.title,
         "head": step.head,
         "new_head": step.new_head,
@@ -170,7 +204,6 @@ def _prepare(repository: Repository, step: Step) -> None:
         "old_notes": {name: _read(repository.git_dir / name) for name in step.notes},
         "keep": dict(step.keep),
     }
-    _write(state / JOURNAL, json.dumps(journal, indent=1))
 
 
 def _missing_folders(repository: Repository, step: Step) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from .git import GitError, Refusal, git, listed, say, succeeds
 from .itself import undo_command
 from .service import ANSWERS_FILE, Repository
-from .transition import Step, alone, carry_out, is_as_written, is_interrupted, last_step, recover, rescue
+from .transition import Step, alone, carry_out, is_as_written, is_interrupted, last_step, recover, rescue, tell
 from .trees import Tree, entry_line, read_tree, removal_line
 
 
@@ -17,8 +17,7 @@ def undo_update(repository: Repository) -> str:
     """Brings a service back as it was before its last update; returns what to tell. Raises Refusal."""
     with alone(repository):
         if is_interrupted(repository):
-            rescued = recover(repository)
-            return _told(f"An update of {repository.folder} was interrupted; all is as it was before it.", rescued)
+            return recover(repository)
         last = last_step(repository)
         if last is None or last["keep"].get("kind") != "update":
             raise Refusal("There is no update to take back.")
@@ -40,7 +39,7 @@ def _undo(repository: Repository, last: dict[str, Any]) -> str:
     told = f"{repository.folder} is as it was before: {last['title']}."
     if head not in (before, last["new_head"]):
         told += f" Your commit {head[:10]} is kept: git show {head[:10]}."
-    return _told(told, rescued)
+    return tell(told, rescued)
 
 
 def _refuse_another_service(repository: Repository, last: dict[str, Any]) -> None:
@@ -138,8 +137,3 @@ def _is_edited(repository: Repository, tree: Tree, path: str) -> bool:
         return True
     content = say(repository.top, "hash-object", f"--path={path}", "--", str(place))
     return _object(repository, f"HEAD:{path}") != content and not (path in tree and tree[path].oid == content)
-
-
-def _told(text: str, rescued: list[str]) -> str:
-    kept = "".join(f"\nWhat you had changed since is kept in {path}" for path in rescued)
-    return f"{text}{kept}\n"
