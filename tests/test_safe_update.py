@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import copier
@@ -1281,6 +1282,81 @@ def test_an_update_says_what_it_took_back_first(small: Path, capsys: pytest.Capt
     assert "was interrupted; all is as it was before it." in told
     assert {path.read_bytes() for path in kept} == {b"edited after the crash\n", TEAM}
     assert (small / "a.md").read_text() == mended(page("a"))
+
+
+# -- What happens meanwhile --------------------------------------------------------------------------------------------
+
+
+def edit_file(service: Path) -> None:
+    write(service, {"a.md": TEAM})
+
+
+def add_file(service: Path) -> None:
+    write(service, {"new.md": TEAM})
+
+
+def stage_file(service: Path) -> None:
+    write(service, {"a.md": TEAM})
+    copies.git(service, "add", "a.md")
+    write(service, {"a.md": page("a")})
+
+
+def commit_file(service: Path) -> None:
+    write(service, {"own.md": TEAM})
+    copies.commit(service, "Work on")
+
+
+@pytest.mark.parametrize(
+    ("work", "said"),
+    [
+        (edit_file, "Changed while the update ran: a.md."),
+        (add_file, "Changed while the update ran: new.md."),
+        (stage_file, "Changed while the update ran: a.md."),
+        (commit_file, "Another commit was checked out while the update ran"),
+    ],
+)
+def test_what_a_team_does_while_an_update_runs_is_not_lost(
+    small: Path, monkeypatch: pytest.MonkeyPatch, work: Callable[[Path], None], said: str
+) -> None:
+    meanwhile(monkeypatch, changing, "carry_out", lambda: work(small))
+    assert_only_worked_on(small, work, said)
+
+
+@pytest.mark.parametrize(
+    ("work", "said"),
+    [
+        (edit_file, "Changed while the update ran: a.md."),
+        (add_file, "Changed while the update ran: new.md."),
+        (stage_file, "changed the index while the update ran"),
+    ],
+)
+def test_what_a_team_does_in_the_last_moment_is_not_lost(
+    small: Path, monkeypatch: pytest.MonkeyPatch, work: Callable[[Path], None], said: str
+) -> None:
+    meanwhile(monkeypatch, transition, "_put_in_place", lambda: work(small))
+    assert_only_worked_on(small, work, said)
+
+
+def meanwhile(patch: pytest.MonkeyPatch, module: ModuleType, name: str, work: Callable[[], None]) -> None:
+    """Lets somebody work just before a function of the update begins."""
+    begin = getattr(module, name)
+
+    def first(*arguments: Any) -> Any:
+        work()
+        return begin(*arguments)
+
+    patch.setattr(module, name, first)
+
+
+def assert_only_worked_on(service: Path, work: Callable[[Path], None], said: str) -> None:
+    """Fails unless an update says this and leaves what somebody does meanwhile, and nothing else."""
+    worked = twin(service)
+    work(worked)
+    told = safe_update(service)
+    assert told.code == 2
+    assert said in told.summary["reason"]
+    for part in ("files", "index", "status", "own"):
+        assert picture(service)[part] == picture(worked)[part]
 
 
 def test_a_second_ctrl_c_does_not_stop_the_taking_back(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,6 +51,7 @@ def _step(service: Service, proposal: Proposal, made: str, notes: dict[str, str]
         index=_index_lines(proposal),
         notes=notes,
         keep=_what_undoing_needs(service, proposal, left),
+        was={path: entry for path, entry in head.items() if result.get(path) != entry and path not in left},
     )
 
 

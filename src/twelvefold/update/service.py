@@ -90,7 +90,7 @@ def find_repository(folder: Path) -> Repository:
 def open_service(repository: Repository) -> Service:
     """The service in a repository. Raises Refusal when an update cannot begin."""
     _refuse_no_commit(repository)
-    _refuse_what_is_under_way(repository)
+    refuse_what_is_under_way(repository)
     answers = read_answers(repository)
     _refuse_changes(repository)
     return Service(repository, repository.head, answers)
@@ -99,7 +99,7 @@ def open_service(repository: Repository) -> Service:
 def open_foreign(repository: Repository, source: str) -> Service:
     """A service that no template made yet, and that gets the one at a source. Raises Refusal."""
     _refuse_no_commit(repository)
-    _refuse_what_is_under_way(repository)
+    refuse_what_is_under_way(repository)
     answers = repository.folder / ANSWERS_FILE
     if os.path.lexists(answers):
         raise Refusal(f"{answers} exists: a template has made this service already, and twelvefold update goes on.")
@@ -112,7 +112,8 @@ def _refuse_no_commit(repository: Repository) -> None:
         raise Refusal(f"{repository.folder} has no commit yet: commit it first, so that nothing can be lost.")
 
 
-def _refuse_what_is_under_way(repository: Repository) -> None:
+def refuse_what_is_under_way(repository: Repository) -> None:
+    """Raises Refusal while something else is being done in the repository."""
     for name, (what, remedy) in UNDER_WAY.items():
         if (repository.git_dir / name).exists():
             end = remedy.format(undo=undo_command())

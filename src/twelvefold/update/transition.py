@@ -24,7 +24,8 @@ from typing import Any
 
 from .git import Refusal, git, listed, say
 from .guard import guarded
-from .service import Repository
+from .obstacles import blocked, refuse_hidden_changes
+from .service import Repository, refuse_what_is_under_way
 from .trees import Tree, entry_line, index_info
 
 JOURNAL, LAST, SET_ASIDE = "journal.json", "last.json", "set-aside.json"
@@ -36,7 +37,8 @@ class Step:
     """What changes: files that are written (with their entries) and removed, the index, the branch, files of git's own.
 
     `index` has lines as `git update-index --index-info` reads them. `notes` maps names in the git directory to their
-    content, or to None for those that go.
+    content, or to None for those that go. `was` has the files that are written or removed as they have to be still, or
+    is None where they may be anything.
     """
 
     title: str
@@ -47,6 +49,7 @@ class Step:
     index: list[str]
     notes: Mapping[str, str | None] = field(default_factory=dict)
     keep: Mapping[str, Any] = field(default_factory=dict)
+    was: Tree | None = None
 
 
 def state_folder(repository: Repository) -> Path:
@@ -184,13 +187,20 @@ def is_as_written(repository: Repository, path: str) -> bool:
 
 
 def _prepare(repository: Repository, step: Step) -> dict[str, Any]:
-    """Makes the new files, the new index and copies of the old ones; returns the journal."""
+    """Makes the new files, the new index and copies of the old ones; returns the journal.
+
+    Raises Refusal when something would be overwritten that was not there when the step was begun.
+    """
     state = state_folder(repository)
+    if step.was is not None:
+        _refuse_what_began_meanwhile(repository, step, step.was)
     _clean(state)
     _stage_files(repository, step)
     for path in [*step.write, *step.remove]:
         _copy(repository.top / path, state / "before" / path)
     shutil.copy2(_index(repository), state / "before.index")
+    if step.was is not None:
+        _refuse_changes_meanwhile(repository, step, step.was)
     _make_index(repository, step)
     return {
         "title": step.title,
@@ -204,6 +214,44 @@ def _prepare(repository: Repository, step: Step) -> dict[str, Any]:
         "old_notes": {name: _read(repository.git_dir / name) for name in step.notes},
         "keep": dict(step.keep),
     }
+
+
+def _refuse_what_began_meanwhile(repository: Repository, step: Step, was: Tree) -> None:
+    """Looks again at what was looked at when the step was begun, which may be minutes ago."""
+    refuse_what_is_under_way(repository)
+    if repository.head != step.head:
+        raise Refusal("Another commit was checked out while the update ran: run it again.")
+    refuse_hidden_changes(repository, was, was.keys() | step.write.keys())
+
+
+def _refuse_changes_meanwhile(repository: Repository, step: Step, was: Tree) -> None:
+    """Lets nothing be lost that was changed since. What is changed after this is another file than its copy."""
+    changed = _changed_files(repository, step) | set(blocked(repository, was, step.write))
+    if changed:
+        _clean(state_folder(repository))
+        raise _ChangedMeanwhile(sorted(changed))
+
+
+class _ChangedMeanwhile(Refusal):
+    def __init__(self, paths: list[str]) -> None:
+        super().__init__(
+            f"Changed while the update ran: {', '.join(paths[:5])}. Commit that, or put it aside by git stash "
+            "--include-untracked, and run it again."
+        )
+
+
+def _changed_files(repository: Repository, step: Step) -> set[str]:
+    """The files of the step that are not as committed, in the work tree or in the index."""
+    env = {"GIT_INDEX_FILE": str(state_folder(repository) / "before.index")}
+    git(repository.top, "update-index", "-q", "--refresh", env=env, may_exit=1)
+    names = ("--name-only", "--no-renames", "--ignore-submodules=all", "-z")
+    changed = listed(git(repository.top, "diff-files", *names, env=env))
+    changed += listed(git(repository.top, "diff-index", "--cached", *names, step.head, env=env))
+    return _indexed(step) & set(changed)
+
+
+def _indexed(step: Step) -> set[str]:
+    return {line.rpartition("\t")[2] for line in step.index}
 
 
 def _missing_folders(repository: Repository, step: Step) -> list[str]:
@@ -230,7 +278,7 @@ def _make_index(repository: Repository, step: Step) -> None:
     shutil.copy2(_index(repository), index)
     env = {"GIT_INDEX_FILE": str(index)}
     flags: dict[str, list[str]] = {"--skip-worktree": [], "--assume-unchanged": []}
-    touched = {line.rpartition("\t")[2] for line in step.index}
+    touched = _indexed(step)
     for line in listed(git(repository.top, "ls-files", "-v", "-z", env=env)):
         mark, path = line.split(" ", 1)
         if path in touched and mark.upper() == "S":
@@ -252,19 +300,29 @@ def _make_index(repository: Repository, step: Step) -> None:
 def _put_in_place(repository: Repository, step: Step) -> None:
     state = state_folder(repository)
     for path in step.remove:
+        _refuse_later_change(repository, path)
         _remove(repository, path)
     for path in step.write:
+        _refuse_later_change(repository, path)
         _place(repository, state / "after" / path, path)
     index = state / "after.index"
     # Looks at the files that were written, so that the next git command need not; exits with 1 where a conflict is.
     git(repository.top, "update-index", "-q", "--refresh", env={"GIT_INDEX_FILE": str(index)}, may_exit=1)
-    _install_index(repository, index)
+    _install_index(repository, index, instead_of=state / "before.index")
     for name, content in step.notes.items():
         _note(repository, name, content)
     if step.new_head != step.head:
         _move_branch(repository, step.title, step.head, step.new_head)
     (state / JOURNAL).replace(state / LAST)
     shutil.rmtree(state / "before", ignore_errors=True)
+
+
+def _refuse_later_change(repository: Repository, path: str) -> None:
+    """Lets nothing be lost that was written after the copies were made; it stays when the step is taken back."""
+    place, before = repository.top / path, state_folder(repository) / "before" / path
+    if _is_file(place) and not _same(place, before):
+        _copy(place, before)
+        raise _ChangedMeanwhile([path])
 
 
 def _place(repository: Repository, source: Path, path: str) -> None:
@@ -303,8 +361,11 @@ def _remove(repository: Repository, path: str) -> None:
             break
 
 
-def _install_index(repository: Repository, source: Path) -> None:
-    """Makes an index the repository's, as git does: by its lock, which keeps other git commands out."""
+def _install_index(repository: Repository, source: Path, *, instead_of: Path | None = None) -> None:
+    """Makes an index the repository's, as git does: by its lock, which keeps other git commands out.
+
+    Raises Refusal when the one that is there is another one than `instead_of`, which becomes a copy of it.
+    """
     lock, ready = repository.git_dir / "index.lock", state_folder(repository) / "placing.index"
     ready.unlink(missing_ok=True)  # one that was left behind may be the index itself
     shutil.copy2(source, ready)
@@ -312,6 +373,10 @@ def _install_index(repository: Repository, source: Path) -> None:
         os.link(ready, lock)
     except FileExistsError:
         raise Refusal(f"Another git command is under way in {repository.top}: {lock} exists.") from None
+    if instead_of is not None and _entries(repository, _index(repository)) != _entries(repository, instead_of):
+        shutil.copy2(_index(repository), instead_of)
+        lock.unlink()
+        raise Refusal("Another git command has changed the index while the update ran: run it again.")
     lock.replace(_index(repository))
     ready.unlink()
 
