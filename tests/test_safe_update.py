@@ -648,6 +648,59 @@ def test_a_service_in_a_folder_of_a_larger_repository(tmp_path: Path) -> None:
     assert copies.changed(whole) == []
 
 
+def add_submodule(service: Path, name: str) -> None:
+    """Makes a folder a repository of its own, of which the service knows the commit."""
+    write(service / name, {"a.md": TEAM})
+    copies.commit(service / name, "Begin")
+    copies.git(service, "-c", "advice.addEmbeddedRepo=false", "add", name)
+    copies.commit(service, "Have it apart")
+
+
+def test_a_submodule_where_the_template_has_a_new_file_is_refused(tmp_path: Path) -> None:
+    template = make_template(tmp_path / "template", {"dev/a.md": PAGE})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    copies.git(service, "rm", "-r", "--quiet", "dev")
+    add_submodule(service, "dev")
+    release(template, "2.0.0", {"dev/a.md": MENDED, "dev/new.md": page("new")})
+    before = picture(service)
+    for check in (True, False):
+        told = safe_update(service, check=check)
+        assert told.code == 2
+        assert "dev is a submodule here, and dev/new.md would lie there: move" in told.summary["reason"]
+    assert picture(service) == before
+
+
+def test_a_submodule_that_changes_is_in_no_way(tmp_path: Path) -> None:
+    template = make_template(tmp_path / "template", {"a.md": PAGE})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    add_submodule(service, "library")
+    before = copies.git(service, "ls-files", "--stage")
+    release(template, "2.0.0", {"a.md": MENDED, "b.md": PAGE})
+    assert safe_update(service).code == 0
+    write(service / "library", {"b.md": TEAM})
+    copies.commit(service / "library", "Work on")
+    copies.git(service, "commit", "--all", "--amend", "--no-edit")
+    assert undo(service) == 0
+    assert copies.git(service, "ls-files", "--stage") == before
+    assert copies.changed(service) == [" M library"]
+    assert (service / "library/b.md").read_bytes() == TEAM
+
+
+def test_undo_does_not_write_into_a_submodule(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    template = make_template(tmp_path / "template", {"dev/a.md": PAGE})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    release(template, "2.0.0", {"dev/a.md": MENDED})
+    assert safe_update(service).code == 0
+    copies.git(service, "rm", "-r", "--quiet", "dev")
+    add_submodule(service, "dev")
+    copies.git(service, "reset", "--quiet", "--soft", "HEAD~2")
+    copies.git(service, "commit", "--quiet", "--message", "Update and have it apart")
+    before = picture(service)
+    assert undo(service) == 2
+    assert "dev is a submodule here, and dev/a.md would lie there" in capsys.readouterr().err
+    assert picture(service) == before
+
+
 def test_a_clone_without_the_older_commits_is_updated(tmp_path: Path) -> None:
     template = make_template(tmp_path / "template", {"a.md": PAGE})
     whole = copies.generate_committed(template, tmp_path / "whole")

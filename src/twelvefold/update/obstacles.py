@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from .git import Refusal, git, listed
 from .service import Repository
-from .trees import Tree
+from .trees import SUBMODULE, Tree
 
 
 def ignored(repository: Repository, ours: Tree, side: Tree) -> set[str]:
@@ -27,6 +27,18 @@ def blocked(repository: Repository, head: Tree, result: Tree) -> list[str]:
     """The new files that cannot be written since something that git ignores lies there. It is never overwritten."""
     removed = head.keys() - result.keys()
     return sorted(path for path in result.keys() - head.keys() if _is_blocked(repository.top, path, removed))
+
+
+def refuse_submodules(there: Tree, files: Iterable[str]) -> None:
+    """Raises Refusal when a file would lie in a submodule that is there, or in its place."""
+    submodules = {path for path, entry in there.items() if entry.mode == SUBMODULE}
+    for path in files:
+        for place in (path, *map(str, PurePosixPath(path).parents)):
+            if place in submodules:
+                raise Refusal(
+                    f"{place} is a submodule here, and {path} would lie there: move the submodule elsewhere "
+                    f"(git mv {place} NEW-PLACE), commit that, and run this again."
+                )
 
 
 def _is_blocked(top: Path, path: str, removed: set[str]) -> bool:

@@ -8,13 +8,13 @@ from pathlib import Path
 from . import answers
 from .git import Refusal
 from .merge import Merge, Sides, Stage
-from .obstacles import blocked, ignored, refuse_hidden_changes
+from .obstacles import blocked, ignored, refuse_hidden_changes, refuse_submodules
 from .options import Options
 from .ownership import Ownership, ownership
 from .rendering import Order, Rendering, at_a_terminal, render, render_asking
 from .service import ANSWERS_FILE, Service
 from .template import Template, Version
-from .trees import Scratch, Tree, add_folder
+from .trees import SUBMODULE, Scratch, Tree, add_folder
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,7 @@ def _with_those_of(ours: Tree, side: Tree, paths: set[str]) -> Tree:
 
 def propose(service: Service, head: Tree, sides: Sides, merged: Merge) -> Proposal:
     """What the update makes of the service. Raises Refusal when it would overwrite what git does not see."""
+    refuse_submodules(head, (path for path, entry in merged.tree.items() if entry.mode != SUBMODULE))
     in_the_way = {path: merged.tree[path] for path in blocked(service.repository, head, merged.tree)}
     proposal = Proposal(head, sides, merged, sides.blocked | in_the_way, set())
     absent = refuse_hidden_changes(service.repository, head, proposal.touched)

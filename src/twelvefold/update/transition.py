@@ -18,15 +18,15 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .git import Refusal, git, listed, say
 from .guard import guarded
-from .obstacles import blocked, refuse_hidden_changes
+from .obstacles import blocked, refuse_hidden_changes, refuse_submodules
 from .service import Repository, refuse_what_is_under_way
-from .trees import Tree, entry_line, index_info
+from .trees import SUBMODULE, Tree, entry_line, index_info, read_tree
 
 JOURNAL, LAST, SET_ASIDE = "journal.json", "last.json", "set-aside.json"
 LAST_HAS = {"title", "head", "new_head", "branch", "notes", "keep"}  # what taking a step back needs of its journal
@@ -91,6 +91,8 @@ def alone(repository: Repository) -> Iterator[None]:
 
 def carry_out(repository: Repository, step: Step) -> None:
     """Changes the service; whatever goes wrong is taken back, and raised. Needs `alone`."""
+    # The folder of a submodule is not this repository's, so only the index says which commit belongs there.
+    step = replace(step, write={path: entry for path, entry in step.write.items() if entry.mode != SUBMODULE})
     journal = _prepare(repository, step)
     try:
         with guarded(lambda: _take_back_at_once(repository)):
@@ -192,6 +194,7 @@ def _prepare(repository: Repository, step: Step) -> dict[str, Any]:
     Raises Refusal when something would be overwritten that was not there when the step was begun.
     """
     state = state_folder(repository)
+    refuse_submodules(read_tree(git(repository.top, "ls-tree", "-r", "-z", "--full-tree", step.head)), step.write)
     if step.was is not None:
         _refuse_what_began_meanwhile(repository, step, step.was)
     _clean(state)

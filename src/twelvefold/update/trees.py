@@ -12,6 +12,7 @@ from .git import git, listed, say
 from .service import Repository
 
 ATTRIBUTES = ".gitattributes"
+SUBMODULE = "160000"  # the mode of a folder that is a repository of its own
 
 
 @dataclass(frozen=True)
