@@ -24,6 +24,7 @@ from typing import Any
 
 from .git import Refusal, git, listed, say
 from .guard import guarded
+from .itself import undo_command
 from .obstacles import blocked, refuse_hidden_changes, refuse_submodules
 from .service import Repository, refuse_what_is_under_way
 from .trees import SUBMODULE, Tree, entry_line, index_info, read_tree
@@ -101,7 +102,7 @@ def carry_out(repository: Repository, step: Step) -> None:
     except BaseException as error:
         if is_interrupted(repository):
             raise Refusal(
-                f"What was begun could not be taken back ({error}): twelvefold undo brings the service back as it was."
+                f"What was begun could not be taken back ({error}): {undo_command()} brings the service back as it was."
             ) from error
         raise
 
@@ -111,7 +112,7 @@ def recover_first(repository: Repository, *, check: bool) -> None:
     if not is_interrupted(repository):
         return
     if check:
-        raise Refusal("An update was interrupted: twelvefold undo brings the service back as it was.")
+        raise Refusal(f"An update was interrupted: {undo_command()} brings the service back as it was.")
     sys.stderr.write(recover(repository))
 
 
