@@ -31,6 +31,7 @@ from twelvefold.update.command import undo
 from twelvefold.update.git import Refusal
 from twelvefold.update.options import Options
 from twelvefold.update.service import find_repository
+from twelvefold.update.trees import make_scratch
 
 from . import copies
 from .interpreters import real_interpreter
@@ -463,6 +464,36 @@ def test_what_lies_in_the_way_stays(service: Path, tmp_path: Path) -> None:
     assert told.files["added"] == [copies.ANSWERS_FILE, "LICENSE", "docs/x.md"]
     after = picture(service)["files"]
     assert {name: after[name] for name in before} == before
+
+
+def test_a_submodule_stays_as_it_is(service: Path, tmp_path: Path) -> None:
+    standard: Files = {"lib/x.md": PAGE, "Lib/y.md": PAGE, "tool": PAGE, "LICENSE": PAGE}
+    template = make_template(tmp_path / "template", standard)
+    for name in ("lib", "tool"):
+        part = foreign(service / name, {"own.md": PAGE})
+        copies.git(
+            service,
+            "update-index",
+            "--add",
+            "--cacheinfo",
+            f"160000,{copies.git(part, 'rev-parse', 'HEAD').strip()},{name}",
+        )
+    copies.git(service, "commit", "--quiet", "--message", "Take parts of others")
+    before = picture(service)
+    told = adopted(service, template)
+    assert told.code == 0
+    assert told.files["in_the_way"] == ["Lib/y.md", "lib/x.md", "tool"]
+    assert copies.git(service, "ls-files", "--stage", "lib", "tool").count("160000 ") == 2
+    assert [path.name for path in (service / "lib").iterdir() if path.name != ".git"] == ["own.md"]
+    assert undo(service) == 0
+    assert picture(service) == before
+
+
+def test_no_file_is_left_out_of_a_tree_in_silence(service: Path, tmp_path: Path) -> None:
+    work = make_scratch(tmp_path / "scratch.git", find_repository(service))
+    entry = work.tree(copies.git(service, "rev-parse", "HEAD").strip())["Makefile"]
+    with pytest.raises(Refusal, match="as file and as folder"):
+        work.write({"docs": entry, "docs/x.md": entry})
 
 
 def test_the_same_content_is_no_question(service: Path, tmp_path: Path) -> None:

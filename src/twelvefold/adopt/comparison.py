@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
 from pathspec import PathSpec
 
 from ..update.obstacles import blocked
 from ..update.ownership import Ownership
 from ..update.service import ANSWERS_FILE, Service
-from ..update.trees import Scratch, Tree
+from ..update.trees import SUBMODULE, Scratch, Tree
 
 STARTER, DERIVED = "The example, to begin with", "Made by commands from the code"
 REST = "Code and its tests"
@@ -78,7 +79,7 @@ class Comparison:
     """Both have them, and the standard leaves them to the team after the first day."""
     groups: list[Group] = field(default_factory=list)
     in_the_way: list[str] = field(default_factory=list)
-    """The standard has them, and what lies there is ignored by git, a folder, or a file in other letters."""
+    """The standard has them, and what lies there is ignored by git, a folder, a submodule, or in other letters."""
 
 
 def compare(service: Service, head: Tree, standard: Tree, owners: Ownership, work: Scratch) -> Comparison:
@@ -87,7 +88,7 @@ def compare(service: Service, head: Tree, standard: Tree, owners: Ownership, wor
     offered = {path: entry for path, entry in standard.items() if path != f"{prefix}{ANSWERS_FILE}"}
     comparison = Comparison(standard)
     for path, entry in sorted(offered.items()):
-        if path not in head:
+        if path not in head or head[path].mode == SUBMODULE:
             continue
         if head[path].oid == entry.oid:
             comparison.same.append(path)
@@ -104,7 +105,13 @@ def compare(service: Service, head: Tree, standard: Tree, owners: Ownership, wor
 def _in_the_way(service: Service, head: Tree, offered: Tree) -> list[str]:
     letters = {path.casefold() for path in head}
     same_name = {path for path in offered.keys() - head.keys() if path.casefold() in letters}
-    return sorted(same_name | set(blocked(service.repository, head, head | offered)))
+    submodules = {path.casefold() for path, entry in head.items() if entry.mode == SUBMODULE}
+    inside = {path for path in offered if submodules & _with_folders(path.casefold())}
+    return sorted(same_name | inside | set(blocked(service.repository, head, head | offered)))
+
+
+def _with_folders(path: str) -> set[str]:
+    return {path, *(parent.as_posix() for parent in PurePosixPath(path).parents)}
 
 
 def _groups(files: set[str], prefix: str, owners: Ownership) -> list[Group]:

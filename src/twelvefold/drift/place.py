@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 
 from ..update.git import GitError, Refusal, git, listed, require_git, say
 from ..update.service import ANSWERS_FILE, NoRepository, Repository, find_repository
-from ..update.trees import ATTRIBUTES, Entry, Scratch, Tree, make_lone_scratch, make_scratch
+from ..update.trees import ATTRIBUTES, SUBMODULE, Entry, Scratch, Tree, make_lone_scratch, make_scratch
 
-LINK, SUBMODULE = "120000", "160000"
+LINK = "120000"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from .git import git, listed, say
+from .git import Refusal, git, listed, say
 from .service import Repository
 
 ATTRIBUTES = ".gitattributes"
@@ -104,12 +104,18 @@ class Scratch:
         return read_tree(self.git("ls-tree", "-r", "-z", "--full-tree", name))
 
     def write(self, tree: Tree) -> str:
-        """Makes a tree of files; returns its name."""
+        """Makes a tree of files; returns its name. Raises Refusal where one lies below another one, as in no tree."""
         index = self.folder / "written.index"
         index.unlink(missing_ok=True)
         lines = index_info(entry_line(path, entry) for path, entry in tree.items())
         self.git("update-index", "-z", "--add", "--index-info", stdin=lines, GIT_INDEX_FILE=str(index))
-        return os.fsdecode(self.git("write-tree", GIT_INDEX_FILE=str(index))).strip()
+        name = os.fsdecode(self.git("write-tree", GIT_INDEX_FILE=str(index))).strip()
+        # Of two such files git leaves out one, and says nothing.
+        if lost := tree.keys() - self.tree(name).keys():
+            raise Refusal(
+                f"{min(lost)} and another file need one place, as file and as folder: rename yours and commit."
+            )
+        return name
 
     def staged(self, index: str) -> Tree:
         """The files of an index in which none is in conflict."""
