@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pytest_gitconfig.plugin import GitConfig
@@ -15,7 +16,7 @@ from twelvefold.__main__ import main
 from twelvefold.adopt.notes import _called_targets
 from twelvefold.update.command import update
 from twelvefold.update.git import Refusal
-from twelvefold.update.template import is_relative, open_template
+from twelvefold.update.template import is_relative, open_template, without_password
 from twelvefold.update.trust import require_trust
 
 from . import copies
@@ -130,6 +131,35 @@ def test_an_update_says_nothing_of_a_password(
 
 
 @pytest.mark.parametrize("command", ["update", "drift", "status"])
+@pytest.mark.parametrize(
+    "secret", ["bob:p'hunter2@h.invalid/a", "bob:p/hunter2@h.invalid/a", "h.invalid/a'b?t='hunter2"]
+)
+def test_a_password_of_odd_signs_is_not_shown(service: Path, command: str, secret: str) -> None:
+    answers = service / ".copier-answers.yml"
+    answers.write_text(f'_commit: v1.0.0\n_src_path: "git+https://{secret}"\n')
+    copies.commit(service, "chore: a password")
+
+    for options in ((), ("--json",)):
+        told = run(command, service, *options)
+
+        assert told.returncode in (1, 2)
+        assert_secret(told.stdout, told.stderr)
+
+
+@pytest.mark.parametrize(
+    ("said", "without"),
+    [
+        ("access 'https://u:p'w@h/a?t=x/': no", "access 'https://h/a/': no"),
+        ("https://h:8080/@scope/a", "https://h:8080/@scope/a"),
+        ("from https://h/a@v1", "from https://h/a@v1"),
+        ("https://u:p/w@h/a#main", "https://h/a#main"),
+    ],
+)
+def test_only_what_is_secret_is_left_out(said: str, without: str) -> None:
+    assert without_password(said) == without
+
+
+@pytest.mark.parametrize("command", ["update", "drift", "status"])
 def test_a_template_that_cannot_be_read_is_named_without_its_password(service: Path, command: str) -> None:
     answers = service / ".copier-answers.yml"
     answers.write_text(f"_commit: v1.0.0\n_src_path: {SERVER}/template.git?token=swordfish\n")
@@ -219,6 +249,23 @@ def test_trusted_sources_may_hold_any_bytes(tmp_path: Path, monkeypatch: pytest.
     require_trust("https://h.invalid/a.git", "0" * 40, "Its update", yes=False)
     with pytest.raises(Refusal, match="--yes trusts it"):
         require_trust("https://h.invalid/b.git", "0" * 40, "Its update", yes=False)
+
+
+@pytest.mark.parametrize(("trusted", "other"), [("good", "evil"), ("good", "")])
+def test_a_source_is_not_trusted_for_another_one_s_query(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: str, other: str
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setattr("twelvefold.update.trust.at_a_terminal", lambda: True)
+    monkeypatch.setattr("questionary.confirm", lambda *_, **__: SimpleNamespace(ask=lambda: True))
+    require_trust(f"https://h.invalid/a?repo={trusted}", "0" * 40, "Its update", yes=False)
+    monkeypatch.setattr("twelvefold.update.trust.at_a_terminal", lambda: False)
+
+    require_trust(f"https://h.invalid/a?repo={trusted}", "0" * 40, "Its update", yes=False)
+    for source in (f"https://h.invalid/a?repo={other}", "https://h.invalid/a"):
+        with pytest.raises(Refusal, match="--yes trusts it"):
+            require_trust(source, "0" * 40, "Its update", yes=False)
+    assert trusted not in (tmp_path / "twelvefold/trusted").read_text()
 
 
 # -- What it tells of itself, and of what it did -----------------------------------------------------------------------

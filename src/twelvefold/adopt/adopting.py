@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from .. import draft
 from ..harness.contract import FILE as FACTORS
@@ -21,7 +20,7 @@ from ..update.ownership import ownership
 from ..update.proposal import propose
 from ..update.rendering import Order, Rendering, render, render_asking_all
 from ..update.service import ANSWERS_FILE, Repository, Service, open_foreign
-from ..update.template import HOST, Version, address, open_template, wanted_version
+from ..update.template import HOST, Version, address, holds_a_secret, open_template, wanted_version
 from ..update.transition import alone, recover_first
 from ..update.trees import Tree, add_folder, make_scratch
 from .choices import Choices, Chooser, Decision
@@ -72,8 +71,7 @@ def template_source(source: str) -> str:
     folder = Path(address(source)).expanduser()
     if folder.is_dir():
         return str(folder.resolve())
-    parts = urlsplit(address(source))
-    if parts.password or (parts.username and parts.scheme in ("http", "https")):
+    if holds_a_secret(source):
         raise Refusal("The template's address holds credentials, which would be recorded: let git have them elsewhere.")
     remote = "://" in source or HOST.match(source)
     return f"git+{source}" if remote and not KNOWN_TO_COPIER.fullmatch(source) else source

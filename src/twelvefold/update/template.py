@@ -11,8 +11,10 @@ from .git import GitError, Refusal, git, say, succeeds
 RELEASE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 SECTION = re.compile(r"^## \[?v?(\d+\.\d+\.\d+)\b.*\n", re.MULTILINE)
 HOST = re.compile(r"[^/\\:]{2,}:(?!:).")  # as in git@host:path; one letter is a drive
-PASSWORD = re.compile(r"://[^/\s'\"]+@")
-QUERY = re.compile(r"(://[^\s?'\"]+)\?[^\s#'\"]*")
+# A password may hold any sign, a slash too; a number behind the colon, and then a slash, is a port.
+PASSWORD = re.compile(r"://(?:[^/\s:]*:(?!\d{1,5}/)\S*|[^/\s]+)@")
+# What quotes an address in a message, or ends it there, is no part of the query.
+QUERY = re.compile(r"(://[^\s?]+)\?[^\s#]*?(?=['\"/:,;.)]*(?:[\s#]|$))")
 SHORT = {"gh": "https://github.com/", "gl": "https://gitlab.com/"}
 
 Numbers = tuple[int, int, int]
@@ -78,6 +80,12 @@ def is_relative(source: str) -> bool:
 def without_password(text: str) -> str:
     """A text whose addresses hold no name, no password, and no query, which could be a token."""
     return QUERY.sub(r"\1", PASSWORD.sub("://", text))
+
+
+def holds_a_secret(source: str) -> bool:
+    """Whether an address has what nobody else may see; a name alone tells ssh who comes."""
+    url = re.sub(r"^ssh://[^/\s:@]+@", "ssh://", address(source))
+    return without_password(url) != url
 
 
 def released(source: str) -> Version | None:
