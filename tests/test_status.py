@@ -331,7 +331,7 @@ def test_each_trouble_is_a_row_and_the_worst_comes_first(fleet: Fleet, ask: Any)
     }
     for name, text in expected.items():
         assert text in told[name]
-    assert said.out.splitlines()[-1] == "16 services, 14 need care: 5 unreachable, 1 failing, 2 behind."
+    assert said.out.splitlines()[-1] == "16 services, 14 need care: 5 unreachable, 1 failing, 2 behind, 6 with a note."
 
 
 def test_what_a_service_says_of_itself_cannot_draw_on_the_terminal(fleet: Fleet, ask: Any) -> None:
@@ -461,13 +461,36 @@ def test_a_list_names_folders_beside_it_and_addresses(tmp_path: Path) -> None:
     assert [place.folder for place in places] == [tmp_path / "orders", None, None, tmp_path / "orders"]
 
 
-@pytest.mark.parametrize("line", ["nowhere/here", "https://", "what is this", "-x", "c:", "ssh://", "a\0b", "x" * 5000])
+@pytest.mark.parametrize("line", ["https://", "c:", "ssh://", "a\0b", "~nobody-here/x"])
 def test_a_line_that_is_neither_is_one_error_with_its_number(tmp_path: Path, ask: Any, line: str) -> None:
     listed = tmp_path / "repos.txt"
     listed.write_text(f"# services\nhttps://example.com/a.git\n{line}\n")
     said = ask(lists=[listed])
     assert (said.code, said.out) == (2, "")
     assert said.err == f"{listed}, line 3: {line} is no folder, and no address of a repository.\n"
+
+
+def test_a_folder_of_a_list_that_is_gone_is_a_row(fleet: Fleet, tmp_path: Path, ask: Any) -> None:
+    listed = tmp_path / "repos.txt"
+    listed.write_text(f"{fleet.good('well')}\nnowhere/here\nthe shop\n")
+    said = ask(lists=[listed])
+    assert said.code == 1
+    assert [" ".join(row.split()) for row in said.rows] == [
+        "here - - - - unreachable: there is no such folder",
+        "the shop - - - - unreachable: there is no such folder",
+        f"well 1.2.0 0 - 1 day ago {GOOD_LINE}",
+    ]
+    assert (ask("nowhere/here").code, ask(tmp_path / "nowhere", drift=True).code) == (2, 2)
+
+
+def test_a_file_that_is_only_behind_is_no_drift(tmp_path: Path, ask: Any) -> None:
+    template = small_templates.make_template(tmp_path / "template", {"a.md": "A.\n"})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    small_templates.release(template, "1.1.0", {"a.md": "B.\n"})
+    small_templates.write(service, {"TWELVE_FACTOR.md": a_page()})
+    said = ask(service, drift=True)
+    assert "1 behind" in said.rows[0]
+    assert said.out.splitlines()[-1] == "1 service, 1 needs care: 1 behind."
 
 
 @pytest.mark.parametrize(

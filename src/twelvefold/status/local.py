@@ -15,6 +15,8 @@ EVIDENCE_FILE = ".twelvefold/twelve-factor.json"
 
 def look(folder: Path) -> Found:
     """What there is of a service, or why it cannot be read."""
+    if not folder.is_dir():
+        return Found(unreachable="there is no such folder")
     try:
         answers, page = (_content(folder / name) for name in (ANSWERS_FILE, PAGE_FILE))
         return Found(answers, page, None if page is None else _last_run(folder) or _last_change(folder))

@@ -56,7 +56,18 @@ def _listed(path: Path) -> Iterable[Place]:
         raise Refusal(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is no UTF-8 text'}.") from None
     for number, line in enumerate(lines, 1):
         if text := COMMENT.sub("", line).strip():
-            yield _place(text, path.parent, f"{path}, line {number}: {text}")
+            yield _gone(text, path.parent) or _place(text, path.parent, f"{path}, line {number}: {text}")
+
+
+def _gone(text: str, base: Path) -> Place | None:
+    """A folder that a list names and that is not there, so that the others are shown all the same."""
+    if ":" in text or not text.isprintable():
+        return None  # an address, or a mistake
+    try:
+        folder = base / Path(text).expanduser()
+        return None if folder.is_dir() else Place(text, folder)
+    except (OSError, RuntimeError):
+        return None
 
 
 def _place(text: str, base: Path, what: str) -> Place:

@@ -34,8 +34,8 @@ class Drift:
 
     @property
     def total(self) -> int:
-        """The files that nobody has waived."""
-        return self.edited + self.missing + self.behind
+        """The files that the team has changed, and that nobody has waived; one that is only behind is no drift."""
+        return self.edited + self.missing
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,7 @@ def _summary(standings: Sequence[Standing]) -> Cell:
         "failing": sum(standing.fails for standing in standings),
         "behind": sum(bool(standing.behind) for standing in standings),
         "drifted": sum(standing.drift is not None and standing.drift.total > 0 for standing in standings),
+        "with a note": sum(bool(standing.notes) for standing in standings),
     }
     said = ", ".join(f"{count} {reason}" for reason, count in reasons.items() if count)
     return Cell(f"{total}, {caring} {'needs' if caring == 1 else 'need'} care" + (f": {said}." if said else "."))
