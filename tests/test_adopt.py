@@ -210,6 +210,26 @@ def test_workflows_that_call_what_the_makefile_has_not_are_told(template: Path, 
     assert [note for note in told.summary["notes"] if "workflows call make setup," in note]
 
 
+def test_workflows_that_read_the_standard_s_image_are_told(service: Path, tmp_path: Path) -> None:
+    reads = "jobs: {a: {steps: [{run: sed -n s/UV_DIGEST// Dockerfile}]}}\n"
+    image = "FROM python:3.13\n"
+    standard: Files = {
+        ".github/workflows/test.yml": reads,
+        "Dockerfile": f"FROM a/uv:0.9.1${{UV_DIGEST}} AS uv\n{image}",
+    }
+    template = make_template(tmp_path / "template", standard, QUESTIONS)
+    write(service, {"Dockerfile": image})
+    copies.commit(service, "An image of its own")
+
+    def about_uv(told: Told) -> list[str]:
+        return [note for note in told.summary["notes"] if "the version of uv" in note]
+
+    assert len(about_uv(adopted(service, template, check=True))) == 1
+    write(service, {"Dockerfile": standard["Dockerfile"]})
+    copies.commit(service, "The standard's image")
+    assert about_uv(adopted(service, template)) == []
+
+
 def test_it_says_in_words_what_it_did_and_that_nobody_was_asked(
     template: Path, service: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,6 +22,7 @@ LITTLE = 0.5
 WORKFLOWS = re.compile(r"\.github/workflows/[^/]+\.ya?ml")
 APART = re.compile(r"&&|\|\||;")
 TARGET_NAME = re.compile(r"[a-z][a-z-]*")
+UV_VERSION = re.compile(r"^FROM .*:[0-9.]+.*UV_DIGEST", re.MULTILINE)  # as the workflows read it
 TARGET = re.compile(r"^([A-Za-z][\w -]*?) *:(?!=)", re.MULTILINE)
 
 
@@ -30,6 +31,7 @@ def notes(service: Service, result: Tree, added: set[str], kept: list[Both], wor
     found = (
         _about_factors(service, result, added, work),
         _about_targets(service, result, added, work),
+        _about_uv(service, result, added, work),
         _about_kept(kept),
         _about_updates(service, result, work),
     )
@@ -48,13 +50,29 @@ def _about_factors(service: Service, result: Tree, added: set[str], work: Scratc
 def _about_targets(service: Service, result: Tree, added: set[str], work: Scratch) -> str:
     """Workflows call targets that the Makefile of a team may not have."""
     prefix = service.repository.prefix
-    workflows = [path for path in sorted(added) if WORKFLOWS.fullmatch(path.removeprefix(prefix))]
-    called = {target for path in workflows for target in _called_targets(_text(result, path, work))}
+    called = {target for text in _workflows(service, result, added, work) for target in _called_targets(text)}
     missing = sorted(called - _targets(result, f"{prefix}Makefile", work))
     if not missing:
         return ""
     calls = f"The new workflows call make {' '.join(missing)}"
     return f"{calls}, which your Makefile has not: add them, or edit the workflows."
+
+
+def _about_uv(service: Service, result: Tree, added: set[str], work: Scratch) -> str:
+    """Workflows read which uv they need from the standard's Dockerfile, and a team may have another one."""
+    read = any("UV_DIGEST" in text for text in _workflows(service, result, added, work))
+    if not read or UV_VERSION.search(_text(result, f"{service.repository.prefix}Dockerfile", work)):
+        return ""
+    return (
+        "The new workflows read the version of uv from the standard's Dockerfile, which you have not: take it too, or "
+        "write the version into their steps setup-uv in the place of the step before."
+    )
+
+
+def _workflows(service: Service, result: Tree, added: set[str], work: Scratch) -> list[str]:
+    """What the workflows hold that were added."""
+    names = [path for path in sorted(added) if WORKFLOWS.fullmatch(path.removeprefix(service.repository.prefix))]
+    return [_text(result, path, work) for path in names]
 
 
 def _called_targets(workflow: str) -> set[str]:
