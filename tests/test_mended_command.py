@@ -293,6 +293,55 @@ def test_undo_says_what_it_has_undone(service: Path, template: Path, tmp_path: P
     assert run("undo", service).stdout.endswith("before: chore: update the template from 1.0.0 to 2.0.0.\n")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict"])
+def test_an_update_is_told_whatever_the_names_are(service: Path, template: Path, tmp_path: Path, encoding: str) -> None:
+    body = tmp_path / "body.md"
+    (service / "page.md").rename(service / os.fsdecode(b"caf\xe9.md"))
+    copies.commit(service, "chore: an odd name")
+
+    told = run("update", service, "--yes", "--body", body, PYTHONIOENCODING=encoding)
+
+    assert (told.returncode, told.stderr) == (0, "")
+    assert "caf\\udce9.md" in told.stdout
+    assert "caf\\udce9.md" in body.read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", [b'a"b', b"a\\b", b"a\nb", b"caf\xe9"])
+def test_a_service_lies_in_a_folder_of_any_name(service: Path, tmp_path: Path, name: bytes) -> None:
+    moved = service.rename(tmp_path / os.fsdecode(name))
+
+    told = run("update", moved, "--yes")
+
+    assert (told.returncode, told.stderr) == (0, "")
+    assert (moved / "page.md").read_text() == MENDED
+
+
+def test_what_a_git_hook_sets_leads_nothing_away(service: Path) -> None:
+    told = run("update", service, "--yes", GIT_DIR=str(service / ".git"))
+
+    assert (told.returncode, told.stderr) == (0, "")
+    assert (service / "page.md").read_text() == MENDED
+
+
+def test_comments_that_copier_does_not_keep_are_told(service: Path) -> None:
+    answers = service / ".copier-answers.yml"
+    answers.write_text("# Asked by Ann.\n" + answers.read_text())
+    copies.commit(service, "chore: say who asked")
+
+    assert "  # Asked by Ann.\n" in run("update", service, "--yes").stdout
+
+
+def test_hidden_questions_are_not_offered(template: Path, service: Path) -> None:
+    release(
+        template, "3.0.0", {}, f"{QUESTION}\nsecrets_of_a_platform:\n  type: yaml\n  default: {{}}\n  when: false\n"
+    )
+
+    told = run("update", service, "--yes", "-d", "nope=1")
+
+    assert told.returncode == 2
+    assert "has no question nope: it has name." in told.stderr
+
+
 # -- What a workflow calls ---------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +16,9 @@ BROKEN_PIPE = 141  # as a shell tells of a program that SIGPIPE has ended
 def main() -> int:
     """Does what the command line says; returns the exit code."""
     arguments = _parser().parse_args()
+    _let_nothing_lead_git_away()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name need not be text, and what is done is to be told
     try:
         code = int(arguments.run(arguments))
         sys.stdout.flush()
@@ -27,6 +31,14 @@ def main() -> int:
         sys.stderr.write(f"twelvefold: {' '.join(str(error).split())}\n")
         return NOTHING_DONE
     return code
+
+
+def _let_nothing_lead_git_away() -> None:
+    """Keeps what a git hook sets from Copier's own git too."""
+    from .update.git import LEADING_AWAY
+
+    for name in LEADING_AWAY:
+        os.environ.pop(name, None)
 
 
 def _end_quietly() -> int:

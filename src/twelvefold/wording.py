@@ -54,6 +54,11 @@ def plain(text: str) -> str:
     return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
 
 
+def shown(text: str) -> str:
+    """A text on one line that can do nothing to a terminal: what is in a service is not to be trusted."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
 def duration(seconds: float) -> str:
     """A time for people, such as `0.9 s`, `48 s` or `2 min 22 s`."""
     if seconds < 9.95:

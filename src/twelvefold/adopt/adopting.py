@@ -117,7 +117,7 @@ def _standard(service: Service, scratch: Path, options: Options, wish: Wish) -> 
     if not standard.rendering.recorded.get("_commit"):
         raise Refusal(f"The template at {template.shown} records no answers, so it could not update the service.")
     if unknown := options.answers.keys() - standard.rendering.questions.keys():
-        known = ", ".join(standard.rendering.questions)
+        known = ", ".join(standard.rendering.asked)
         raise Refusal(f"The template has no question {', '.join(sorted(unknown))}: it has {known}.")
     _draft_factors(service, standard.rendering)
     return standard

@@ -12,10 +12,11 @@ from rich.console import Console
 from ..update.ending import ending_as_by_an_interrupt
 from ..update.git import GitError, Refusal, Stopped, say
 from ..update.template import without_password
+from ..wording import shown
 from .comparing import Options, drift_of_commit
 from .comparing import drift as drift_of
 from .findings import Drift
-from .telling import Refused, as_data, lines, shown
+from .telling import Refused, as_data, lines
 
 NO_DRIFT, DRIFT, NOT_LOOKED, INTERRUPTED = 0, 1, 2, 130
 

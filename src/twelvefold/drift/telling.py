@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
+from ..wording import shown
 from .findings import Behind, Drift, File, State
 from .waivers import WAIVERS_FILE, Waiver
 
@@ -52,11 +53,6 @@ def lines(found: Drift, *, everything: bool = False) -> Iterator[Text]:
     yield Text()
     for note in _notes(found):
         yield Text(f"  {note}")
-
-
-def shown(text: str) -> str:
-    """A text on one line that can do nothing to a terminal: what is in a service is not to be trusted."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def _verdict(found: Drift) -> Text:

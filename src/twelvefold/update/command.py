@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from ..wording import shown
 from .ending import ending_as_by_an_interrupt
 from .git import GitError, Refusal, Stopped
 from .newest import become_newest
@@ -50,7 +51,7 @@ def update(
             for path in paths:
                 summaries.append(summary := _refusing(path, options))
                 if not as_json:
-                    (sys.stderr if summary.outcome == REFUSED else sys.stdout).write(as_text(summary))
+                    _tell(summary)
         code = max(summary.exit_code for summary in summaries)
     except (KeyboardInterrupt, Stopped):
         left = ", ".join(map(str, paths[len(summaries) :]))
@@ -59,7 +60,8 @@ def update(
     if as_json:
         sys.stdout.write(json.dumps([as_data(summary) for summary in summaries], indent=2, default=str) + "\n")
     if body is not None:
-        body.write_text("\n".join(as_pull_request(summary) for summary in summaries), "utf-8")
+        # A name need not be text; the update is made by now, so that it must not keep it from being told.
+        body.write_text("\n".join(as_pull_request(summary) for summary in summaries), "utf-8", "backslashreplace")
     return code
 
 
@@ -101,6 +103,11 @@ def _require_place(body: Path) -> None:
         raise Refusal(f"--body {body} cannot be written: there is no folder {body.parent}.")
     if not os.access(body if body.exists() else body.parent, os.W_OK):
         raise Refusal(f"--body {body} cannot be written: you have no right to.")
+
+
+def _tell(summary: Summary) -> None:
+    lines = [shown(line.expandtabs(4)) for line in as_text(summary).split("\n")]
+    (sys.stderr if summary.outcome == REFUSED else sys.stdout).write("\n".join(lines))
 
 
 def _update(path: Path, options: Options) -> Summary:

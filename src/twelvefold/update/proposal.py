@@ -74,7 +74,7 @@ def render_both(
     asks = at_a_terminal() and not options.yes
     new = (render_asking if asks else render)(order, scratch / "new" / name, prefix, f"Version {versions.new.said}")
     if unknown := options.answers.keys() - new.questions.keys():
-        raise Refusal(f"The template has no question {', '.join(sorted(unknown))}: it has {', '.join(new.questions)}.")
+        raise Refusal(f"The template has no question {', '.join(sorted(unknown))}: it has {', '.join(new.asked)}.")
     told = answers.compare(service.answers, old, new, dict(options.answers))
     return Renderings(old, new, ownership(new, old), told)
 

@@ -39,6 +39,11 @@ class Rendering:
         return dict(self.worker.template.questions_data)
 
     @property
+    def asked(self) -> list[str]:
+        """The names of the questions that somebody may be asked."""
+        return [name for name, question in self.questions.items() if question.get("when") is not False]
+
+    @property
     def secrets(self) -> dict[str, Any]:
         """The answers that are not recorded because they are secret."""
         answers = self.worker.answers.combined

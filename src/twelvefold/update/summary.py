@@ -46,6 +46,7 @@ class Files:
     offered: list[Offer] = field(default_factory=list)
     made_again: list[str] = field(default_factory=list)
     to_make_again: list[str] = field(default_factory=list)
+    lost_comments: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,7 @@ def _lists(summary: Summary) -> Iterable[tuple[str, list[str]]]:
             f"{change}; to take it: -d {shlex.quote(f'{name}={answers.other_defaults[name][1]}')}"
             for name, change in zip(answers.other_defaults, _changes(answers.other_defaults), strict=True)
         ],
+        "Comments that are gone from the answers file, which Copier writes anew": files.lost_comments,
         "Migrations that were run": summary.migrations,
     }
     return [(title, items) for title, items in told.items() if items]

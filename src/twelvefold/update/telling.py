@@ -57,6 +57,7 @@ def _files(service: Service, renderings: Renderings, proposal: Proposal, derived
     files.kept_deleted.extend(proposal.merge.kept_deleted)
     files.left_ignored.extend(proposal.sides.left_ignored)
     files.left_yours.extend(_left_yours(proposal, work))
+    files.lost_comments.extend(_lost_comments(proposal, f"{prefix}{ANSWERS_FILE}", work))
     files.offered.extend(_offers(renderings, prefix, proposal.head, work))
     if proposal.touched:
         files.to_make_again.extend(_to_make_again(renderings, prefix, proposal.head, derived))
@@ -77,6 +78,11 @@ def _left_yours(proposal: Proposal, work: Scratch) -> list[str]:
     asked = b"".join(os.fsencode(f"{path}\0") for path in left if sides.ours[path] != sides.theirs[path])
     said = listed(work.git("check-attr", "-z", "--stdin", "merge", stdin=asked)) if asked else []
     return [path for path, value in zip(said[::3], said[2::3], strict=True) if value == "ours"]
+
+
+def _lost_comments(proposal: Proposal, path: str, work: Scratch) -> list[str]:
+    was, now = (work.content(tree[path]).decode("utf-8", "replace") for tree in (proposal.head, proposal.merge.tree))
+    return [line for line in was.splitlines() if line.startswith("#") and line not in now.splitlines()]
 
 
 def _changes(work: Scratch, old: str, new: str) -> list[list[str]]:

@@ -56,7 +56,7 @@ SETTINGS = """\
 [merge "ours"]
 	driver = true
 [include]
-	path = "{config}"
+	path = {config}
 [core]
 	repositoryformatversion = {format}
 	bare = false
@@ -144,7 +144,7 @@ def make_scratch(folder: Path, service: Repository, *, borrow: bool = True) -> S
     objects = say(service.top, "rev-parse", "--show-object-format")
     scratch = _lay_out(folder, service, common / "config", objects)
     if borrow:
-        (folder / "objects/info/alternates").write_text(f"{common / 'objects'}\n")
+        (folder / "objects/info/alternates").write_bytes(os.fsencode(f"{_quoted(common / 'objects')}\n"))
     # `shallow` says where the history of a clone without the older commits ends.
     for name in ("info/attributes", "shallow"):
         if (common / name).is_file():
@@ -161,10 +161,17 @@ def _lay_out(folder: Path, service: Repository, config: Path, objects: str) -> S
     for name in ("objects/info", "refs/heads", "info"):
         (folder / name).mkdir(parents=True)
     (folder / "HEAD").write_text("ref: refs/heads/none\n")
-    (folder / "config").write_text(
-        SETTINGS.format(config=config, objects=objects, format=1).replace("	objectFormat = sha1\n", "")
-    )
+    settings = SETTINGS.format(config=_quoted(config), objects=objects, format=1)
+    (folder / "config").write_bytes(os.fsencode(settings.replace("	objectFormat = sha1\n", "")))
     return Scratch(folder, service)
+
+
+def _quoted(path: Path) -> str:
+    """A path of any signs, as git reads it in its own files."""
+    text = str(path)
+    for sign, escaped in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n")):
+        text = text.replace(sign, escaped)
+    return f'"{text}"'
 
 
 def add_folder(scratch: Scratch, root: Path, head: Tree, start: Tree | None = None) -> Tree:
