@@ -342,6 +342,51 @@ def test_hidden_questions_are_not_offered(template: Path, service: Path) -> None
     assert "has no question nope: it has name." in told.stderr
 
 
+# -- Who has made it ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["name = Bob\n\temail = bob@h.invalid", "useConfigOnly = true"])
+def ann(service: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    """Who a person is in this folder, and somebody else, or nobody, elsewhere."""
+    (tmp_path / "there").write_text("[user]\n\tname = Ann\n\temail = ann@h.invalid\n")
+    there = f'[includeIf "gitdir:{service}/"]\n\tpath = {tmp_path}/there\n'
+    (tmp_path / "settings").write_text(f"[user]\n\t{request.param}\n{there}")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "settings"))
+    return "Ann <ann@h.invalid>, Ann <ann@h.invalid>\n"
+
+
+WHO = "--format=%an <%ae>, %cn <%ce>"
+
+
+def test_the_commit_has_the_name_that_a_person_has_in_that_folder(service: Path, ann: str) -> None:
+    assert update([service], yes=True) == 0
+
+    assert copies.git(service, "log", "-1", WHO) == ann
+
+
+def test_so_has_the_commit_that_resolves_conflicts(service: Path, ann: str) -> None:
+    (service / "page.md").write_text("ours\n")
+    copies.commit(service, "feat: ours")
+
+    assert update([service], yes=True) == 1
+
+    copies.commit(service, "chore: resolved")
+    assert copies.git(service, "log", "-1", WHO) == ann
+
+
+def test_an_author_without_a_name_is_refused(
+    service: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "settings").write_text("[committer]\n\tname = Bob\n\temail = bob@h.invalid\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "settings"))
+    before = picture(service)
+
+    assert update([service], yes=True) == 2
+
+    assert "git does not know your name yet" in capsys.readouterr().err
+    assert picture(service) == before
+
+
 # -- What a workflow calls ---------------------------------------------------------------------------------------------
 
 

@@ -13,9 +13,10 @@ from .trees import Scratch, entry_line, removal_line
 
 
 def require_identity(repository: Repository) -> None:
-    """Raises Refusal when git does not know who commits."""
+    """Raises Refusal when git does not know who commits, or whose work that is."""
     try:
-        say(repository.top, "-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT")
+        for ident in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"):
+            say(repository.top, "-c", "user.useConfigOnly=true", "var", ident)
     except GitError:
         raise Refusal("git does not know your name yet: git config --global user.name and user.email set it.") from None
 
@@ -27,14 +28,15 @@ def change_service(
 
     `offered` are objects that the service gets though no file of it has them.
     """
+    merged, change = proposal.merge.name, proposal.merge.commit
+    blocked = [entry.oid for entry in proposal.blocked.values()]
+    _give_objects(service, work, [merged, *([change, *blocked] if conflicts else []), *offered])
     if conflicts:
         # git knows this state as a cherry-pick of the template's change, and leads through it.
-        made, notes = service.head, {"MERGE_MSG": message, "CHERRY_PICK_HEAD": f"{proposal.merge.commit}\n"}
-        needed = [proposal.merge.commit, proposal.merge.name, *(entry.oid for entry in proposal.blocked.values())]
+        change = _commit(service, f"{change}^{{tree}}", f"{change}^", message)
+        made, notes = service.head, {"MERGE_MSG": message, "CHERRY_PICK_HEAD": f"{change}\n"}
     else:
-        made, notes = _commit(service, work, proposal.merge.name, message), {}
-        needed = [made]
-    _give_objects(service, work, [*needed, *offered])
+        made, notes = _commit(service, merged, service.head, message, *_signing(service)), {}
     carry_out(service.repository, _step(service, proposal, made, notes, title=message.partition("\n")[0]))
     return None if made == service.head else made
 
@@ -76,11 +78,15 @@ def _index_lines(proposal: Proposal) -> list[str]:
     return lines + [entry_line(one.path, one.entry, one.number) for one in proposal.conflicts]
 
 
-def _commit(service: Service, work: Scratch, tree: str, message: str) -> str:
+def _commit(service: Service, tree: str, parent: str, message: str, *options: str) -> str:
+    """Makes a commit, in the service: a person may have another name or key there than elsewhere."""
+    stdin = message.encode("utf-8", "surrogateescape")
+    return git(service.repository.top, "commit-tree", *options, "-p", parent, tree, stdin=stdin).decode().strip()
+
+
+def _signing(service: Service) -> list[str]:
     signs = say(service.repository.top, "config", "--type=bool", "--default", "false", "commit.gpgSign") == "true"
-    sign = ["-S"] if signs else []
-    made = work.git("commit-tree", *sign, "-p", service.head, tree, stdin=message.encode("utf-8", "surrogateescape"))
-    return made.decode().strip()
+    return ["-S"] if signs else []
 
 
 def _give_objects(service: Service, work: Scratch, names: list[str]) -> None:

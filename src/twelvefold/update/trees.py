@@ -51,7 +51,8 @@ def read_tree(output: bytes) -> Tree:
     return entries
 
 
-# The first entry is what `merge=ours` means in a service's attributes, unless its own settings say it.
+# The first entry is what `merge=ours` means in a service's attributes, unless its own settings say it. The commits that
+# are made here are for no one to see: who a person is, is asked in the service.
 SETTINGS = """\
 [merge "ours"]
 	driver = true
@@ -72,6 +73,9 @@ SETTINGS = """\
 	renameLimit = 100000
 [diff]
 	renameLimit = 100000
+[user]
+	name = twelvefold
+	email = twelvefold@localhost
 [commit]
 	gpgSign = false
 [gc]
