@@ -221,7 +221,8 @@ SABOTAGES = [
                 '            telemetry.JOBS.labels(f"{job.name}:{job_id}", outcome).inc()\n',
             ),
         ),
-        ("XIV.1", "XIV.2"),
+        ("XIV.2",),
+        also=("XIV.1",),
     ),
     Sabotage(
         "XIV.3",
