@@ -1,7 +1,6 @@
 """Who does a program's work, where the sockets that show it come and go."""
 
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,9 @@ import pytest
 
 from twelvefold.claims import factor_08_concurrency as concurrency
 from twelvefold.harness.claim import Violation
-from twelvefold.harness.processes import Process, ProcessDriver
+from twelvefold.harness.processes import Process
+
+from .programs import running
 
 PROGRAM = """
 import os, socket, sys, time
@@ -33,20 +34,15 @@ print("begun", flush=True)
 
 
 @contextmanager
-def running(what: str, folder: Path) -> Iterator[Process]:
+def connecting(what: str, folder: Path) -> Iterator[Process]:
     """A program that connects to this test, or whose child does."""
-    driver = ProcessDriver("")
-    with socket.create_server(("127.0.0.1", 0), backlog=4096) as server:
-        argv = [sys.executable, "-c", PROGRAM + what, str(server.getsockname()[1])]
-        handle = driver.start(argv, {}, folder)
-        process = Process("worker", handle, driver, None)
-        try:
-            while not process.lines:
-                assert process.alive, process.tail()
-            yield process
-        finally:
-            process.kill()
-            handle.stdout.close()
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=4096) as server,
+        running(PROGRAM + what, folder, str(server.getsockname()[1])) as process,
+    ):
+        while not process.lines:
+            assert process.alive, process.tail()
+        yield process
 
 
 @pytest.mark.parametrize(
@@ -60,7 +56,7 @@ def running(what: str, folder: Path) -> Iterator[Process]:
     ],
 )
 def test_the_pid_that_was_started_does_the_work(what: str, tmp_path: Path) -> None:
-    with running(what, tmp_path) as process:
+    with connecting(what, tmp_path) as process:
         for _ in range(20 if what == "now_and_then()" else 1):
             concurrency.expect_at_work(process)
 
@@ -68,5 +64,5 @@ def test_the_pid_that_was_started_does_the_work(what: str, tmp_path: Path) -> No
 @pytest.mark.parametrize("what", ["never() if os.fork() else always()", "never() if os.fork() else now_and_then()"])
 def test_a_child_does_it_all(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(concurrency, "WORK_SECONDS", 1.5)
-    with running(what, tmp_path) as process, pytest.raises(Violation, match="child"):
+    with connecting(what, tmp_path) as process, pytest.raises(Violation, match="child"):
         concurrency.expect_at_work(process)

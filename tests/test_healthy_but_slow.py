@@ -16,8 +16,10 @@ import pytest
 from twelvefold.claims.factor_11_logs import is_late
 from twelvefold.harness import collector, metrics, sockets
 from twelvefold.harness.deploy import wait_until_at_rest
-from twelvefold.harness.processes import Process, ProcessDriver, has_ended, reserve
+from twelvefold.harness.processes import has_ended, reserve
 from twelvefold.harness.routes import Asked, Search
+
+from .programs import running
 
 AT_END = 1_800_000_000.85
 
@@ -89,21 +91,9 @@ def moody() -> Iterator[int]:
         server.shutdown()
 
 
-@contextmanager
-def running(program: str, folder: Path, port: int | None = None) -> Iterator[Process]:
-    driver = ProcessDriver("")
-    handle = driver.start([sys.executable, "-c", program], {}, folder)
-    process = Process("worker", handle, driver, port)
-    try:
-        yield process
-    finally:
-        process.kill()
-        handle.stdout.close()
-
-
 def test_a_path_that_is_nowhere_is_no_hidden_route(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("twelvefold.harness.routes.MOMENT_SECONDS", 0)
-    with moody() as port, running("import time; time.sleep(60)", tmp_path, port) as process:
+    with moody() as port, running("import time; time.sleep(60)", tmp_path, port=port) as process:
         search = Search(process)
         assert not any(search.leads_somewhere(Asked("GET", f"/{number}")) for number in range(10))
         assert search.leads_somewhere(Asked("GET", "/here"))
