@@ -136,8 +136,8 @@ def page(record: Record) -> str:
         INTRODUCTION,
         "",
         f"{caught} of {len(planted)} are caught by the claim that they are meant for, and by no unrelated one;"
-        f" for {full} of them all claims were asked. {fresh} were tried on the"
-        " experiments as they are, the others before their last change.",
+        f" for {full} of them all claims were asked. {fresh} were tried on the experiments as they are"
+        + (", the others before their last change." if fresh < len(planted) else "."),
     ]
     for factor, title in FACTORS.items():
         own = [sabotage for sabotage in planted if sabotage.claim.partition(".")[0] == factor]
