@@ -68,11 +68,10 @@ def first_work_comes_soon(deploy: Deploy, observe: Observations) -> None:
     boots = [_boot_until_written(deploy, made) for _ in range(BOOTS)]
     observe.measure(f"worst of {BOOTS} boots to the first write", max(boots), "<", BOOT_SECONDS, "s")
     contract = deploy.contract
-    if _has_jobs(deploy):
+    if _works_apart(deploy):
         with _booted(deploy, deploy.jobs.process, lambda: any(map(deploy.done, made))) as seconds:
             observe.measure("worker to its first effect", seconds, "<", BOOT_SECONDS, "s")
-            if _works_apart(deploy):
-                _observe_work_of_answers(deploy, made, "a SIGKILL", observe)
+            _observe_work_of_answers(deploy, made, "a SIGKILL", observe)
     if contract.clock and contract.clock.process in contract.processes:
         with _booted(deploy, deploy.clock.process) as seconds:
             observe.measure("clock until it is ready", seconds, "<", BOOT_SECONDS, "s")
@@ -127,15 +126,11 @@ def _booted(deploy: Deploy, process: str, works: Callable[[], object] | None = N
     started.kill()
 
 
-def _has_jobs(deploy: Deploy) -> bool:
-    """Whether what web answers causes work that a worker does later, and that can be seen."""
-    jobs = deploy.contract.jobs
-    return bool(jobs and jobs.process in deploy.contract.processes and deploy.database)
-
-
 def _works_apart(deploy: Deploy) -> bool:
-    """Whether another process does these jobs: what becomes of those that web does itself is shown by IX.3."""
-    return _has_jobs(deploy) and deploy.jobs.process != deploy.web.process
+    """Whether a worker does later, and visibly, what web's answers promise; what web does itself is shown by IX.3."""
+    jobs = deploy.contract.jobs
+    apart = jobs and jobs.process != deploy.web.process and jobs.process in deploy.contract.processes
+    return bool(apart and deploy.database)
 
 
 def _observe_work_of_answers(deploy: Deploy, things: Sequence[Made | str], end: str, observe: Observations) -> None:

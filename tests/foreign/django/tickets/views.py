@@ -1,6 +1,7 @@
 import json
 import os
 import threading
+import time
 
 from django.conf import settings
 from django.core.mail import send_mail
@@ -33,6 +34,7 @@ def ticket(request, pk):
 
 
 def triage(pk):
+    time.sleep(0.5)  # so that the request has committed
     ticket = Ticket.objects.get(pk=pk)
     ticket.priority = "high" if any(word in ticket.subject.lower() for word in URGENT) else "normal"
     ticket.save()
