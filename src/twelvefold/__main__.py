@@ -15,6 +15,7 @@ BROKEN_PIPE = 141  # as a shell tells of a program that SIGPIPE has ended
 
 def main() -> int:
     """Does what the command line says; returns the exit code."""
+    _open_what_is_closed()
     arguments = _parser().parse_args()
     _let_nothing_lead_git_away()
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -31,6 +32,14 @@ def main() -> int:
         sys.stderr.write(f"twelvefold: {' '.join(str(error).split())}\n")
         return NOTHING_DONE
     return code
+
+
+def _open_what_is_closed() -> None:
+    """Gives a place to what nobody is to read, as after `>&-`: a file of the update's must not become the output."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            opened = os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8")
+            setattr(sys, name, opened)
 
 
 def _let_nothing_lead_git_away() -> None:

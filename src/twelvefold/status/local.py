@@ -46,7 +46,7 @@ def _last_run(folder: Path) -> Proof | None:
 def _last_change(folder: Path) -> Proof | None:
     """By the page's last commit, when there is one."""
     try:
-        committed = say(folder, "log", "-1", "--first-parent", "--format=%ct", "--", PAGE_FILE)
-    except GitError:
+        log = ("log", "-1", "--first-parent", "--no-show-signature", "--format=%ct", "--", PAGE_FILE)
+        return Proof(datetime.fromtimestamp(int(say(folder, *log)), UTC), PAGE)
+    except (GitError, ValueError, OverflowError, OSError):  # no commit, or one with a date that no calendar has
         return None
-    return Proof(datetime.fromtimestamp(int(committed), UTC), PAGE) if committed else None

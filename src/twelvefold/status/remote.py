@@ -117,8 +117,12 @@ class Remotes:
         committed = re.search(rb"^committer .* (\d+) [+-]\d{4}$", header, re.MULTILINE)
         if committed is None:
             return None
+        try:
+            date = datetime.fromtimestamp(int(committed[1]), UTC)
+        except (ValueError, OverflowError, OSError):  # a date that no calendar has
+            return None
         at_least = known is None and b"\nparent " in header
-        return Proof(datetime.fromtimestamp(int(committed[1]), UTC), PAGE, at_least or same == DEPTH)
+        return Proof(date, PAGE, at_least or same == DEPTH)
 
 
 @contextmanager

@@ -24,6 +24,7 @@ LEADING_AWAY = (
 # File descriptors that git commands hold open too, so that who waits for their end waits for git as well.
 KEPT_OPEN: set[int] = set()
 # Nothing of the team's runs, and looking changes nothing.
+SURROUNDINGS = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}  # what git says is read
 SETTINGS = ("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}", "-c", "core.quotePath=false")
 
 
@@ -49,7 +50,7 @@ def git(
         cwd=folder,
         input=stdin,
         stdin=subprocess.DEVNULL if stdin is None else None,
-        env={**inherited, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", **(env or {})},
+        env={**inherited, **SURROUNDINGS, **(env or {})},
         capture_output=True,
         pass_fds=tuple(KEPT_OPEN),
         check=False,

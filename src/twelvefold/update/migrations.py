@@ -1,7 +1,8 @@
 """Runs the template's versioned migrations on a copy of the service.
 
-They stand in `copier.yml` as Copier has them, in the form `{version, command, when, working_directory}`: those run
-whose version lies after the old one and not after the new one. What they change is a part of the update.
+They stand in `copier.yml` as Copier has them: a command, or `{version, command, when, working_directory}`. Those run
+whose version lies after the old one and not after the new one, and those that name none. What they change is a part of
+the update.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,9 +26,9 @@ AFTER = '{{ _stage == "after" }}'
 
 @dataclass(frozen=True)
 class Migration:
-    """A command of the template, and the version that it belongs to."""
+    """A command of the template, and the version that it belongs to; without one it belongs to every update."""
 
-    version: str
+    version: str | None
     command: str | list[str]
     when: str
     working_directory: str
@@ -45,8 +46,10 @@ class Crossing:
 
 def crossing(template: Template, old: Version, new: Version, scratch: Path) -> Crossing | None:
     """The migrations that an update crosses; None when there are none."""
-    found = [_migration(entry) for entry in _settings(template, new).get("_migrations") or []]
-    crossed = [one for one in found if _lies_between(one, old, new)]
+    entries = _settings(template, new).get("_migrations") or []
+    if not isinstance(entries, list):
+        raise Refusal(f"The template's _migrations are no list: {entries}")
+    crossed = [one for one in map(_migration, entries) if _is_crossed(one, old, new)]
     if not crossed:
         return None
     checkout = scratch / "checkout"
@@ -59,27 +62,48 @@ def run(crossing: Crossing, stage: str, folder: Path, answers: dict[str, Any]) -
     """Runs the migrations of a stage, `before` or `after`, in a copy of the service; returns what was run."""
     done = []
     for migration, command in commands(crossing, stage, answers):
-        context = {name.removeprefix("_").upper(): str(text) for name, text in _context(crossing, stage, migration)}
         ended = subprocess.run(
             command,
             shell=isinstance(command, str),
             cwd=folder / migration.working_directory,
-            env={**os.environ, **context},
+            env={**os.environ, **_environment(crossing, stage, migration)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
         )
         if ended.returncode != 0:
             reason = ended.stderr.strip() or ended.stdout.strip()
-            raise Refusal(f"A migration of {migration.version} failed, so nothing was changed: {reason}")
-        done.append(said(migration, command))
+            raise Refusal(f"{_named(migration)} failed, so nothing was changed: {reason}")
+        done.append(_said(migration, command))
     return done
 
 
-def said(migration: Migration, command: str | list[str]) -> str:
+def by_hand(crossing: Crossing, stage: str, answers: dict[str, Any], source: str) -> list[str]:
+    """What a person types in the service's folder in the place of `run`; nothing where there are no migrations."""
+    checkout = f"../template-{crossing.new.said}"
+    found = []
+    for one in crossing.migrations:
+        place = Path(os.path.relpath(checkout, one.working_directory))
+        for migration, command in commands(replace(crossing, migrations=[one], checkout=place), stage, answers):
+            line = command if isinstance(command, str) else shlex.join(command)
+            variables = [f"{name}={text}" for name, text in _environment(crossing, stage, migration).items()]
+            shell = ["sh", "-c", line if one.working_directory == "." else f"cd {one.working_directory} && {line}"]
+            found.append(_said(migration, ["env", *variables, *shell]))
+    clone = shlex.join(["git", "clone", "--quiet", "--", source, checkout])
+    check_out = shlex.join(["git", "-C", checkout, "checkout", "--quiet", crossing.new.commit])
+    return [f"first: {clone} && {check_out}", *found] if found else []
+
+
+def _said(migration: Migration, command: str | list[str]) -> str:
     """A migration in one line."""
-    return f"{migration.version}: {command if isinstance(command, str) else shlex.join(command)}"
+    line = command if isinstance(command, str) else shlex.join(command)
+    return f"{migration.version or 'each update'}: {line}"
+
+
+def _named(migration: Migration) -> str:
+    return f"A migration of {migration.version or 'each update'}"
 
 
 def commands(crossing: Crossing, stage: str, answers: dict[str, Any]) -> list[tuple[Migration, str | list[str]]]:
@@ -87,7 +111,7 @@ def commands(crossing: Crossing, stage: str, answers: dict[str, Any]) -> list[tu
     environment = SandboxedEnvironment(undefined=StrictUndefined)
     found = []
     for migration in crossing.migrations:
-        context = {**answers, **dict(_context(crossing, stage, migration))}
+        context = {**answers, **_context(crossing, stage, migration)}
         context["_copier_conf"] = {"src_path": str(crossing.checkout)}
 
         def text(template: str, context: dict[str, Any] = context) -> str:
@@ -99,30 +123,41 @@ def commands(crossing: Crossing, stage: str, answers: dict[str, Any]) -> list[tu
             command = migration.command
             found.append((migration, text(command) if isinstance(command, str) else [text(part) for part in command]))
         except TemplateError as error:
-            raise Refusal(f"A migration of {migration.version} cannot be read: {error}") from error
+            raise Refusal(f"{_named(migration)} cannot be read: {error}") from error
     return found
 
 
-def _context(crossing: Crossing, stage: str, migration: Migration) -> list[tuple[str, str]]:
-    return [
-        ("_stage", stage),
-        ("_version_from", crossing.old.name),
-        ("_version_to", crossing.new.name),
-        ("_version_current", migration.version),
-        ("_copier_operation", "update"),
-    ]
+def _environment(crossing: Crossing, stage: str, migration: Migration) -> dict[str, str]:
+    return {name.removeprefix("_").upper(): text for name, text in _context(crossing, stage, migration).items()}
 
 
-def _migration(entry: dict[str, Any]) -> Migration:
-    if not isinstance(entry, dict) or "version" not in entry or "command" not in entry:
-        raise Refusal(f"The template has a migration without a version and a command: {entry}")
+def _context(crossing: Crossing, stage: str, migration: Migration) -> dict[str, str]:
+    return {
+        "_stage": stage,
+        "_version_from": crossing.old.name,
+        "_version_to": crossing.new.name,
+        **({} if migration.version is None else {"_version_current": migration.version}),
+        "_copier_operation": "update",
+    }
+
+
+def _migration(entry: Any) -> Migration:
+    if not isinstance(entry, dict):
+        entry = {"command": entry}
+    version, command = entry.get("version"), entry.get("command")
+    is_list = isinstance(command, list) and all(isinstance(part, str) for part in command)
+    if not command or not (isinstance(command, str) or is_list):
+        raise Refusal(f"The template has a migration without a command, which is a text or a list of texts: {entry}")
     when, folder = entry.get("when", AFTER), entry.get("working_directory", ".")
-    return Migration(str(entry["version"]), entry["command"], str(when), str(folder))
+    return Migration(None if version is None else str(version), command, str(when), str(folder))
 
 
-def _lies_between(migration: Migration, old: Version, new: Version) -> bool:
-    found = RELEASE.fullmatch(migration.version)
-    if not found or old.numbers is None or new.numbers is None:
+def _is_crossed(migration: Migration, old: Version, new: Version) -> bool:
+    if old.numbers is None or new.numbers is None:
+        return False
+    if migration.version is None:
+        return True
+    if not (found := RELEASE.fullmatch(migration.version)):
         return False
     return old.numbers < cast(Numbers, tuple(int(part) for part in found.groups())) <= new.numbers
 
@@ -136,7 +171,7 @@ def _settings(template: Template, version: Version) -> dict[str, Any]:
     Loader.add_constructor("!include", lambda loader, node: None)
     for name in ("copier.yml", "copier.yaml"):
         try:
-            text = git(template.repository, "show", f"{version.commit}:{name}")
+            text = template.git("show", f"{version.commit}:{name}")
         except GitError:
             continue
         try:

@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from jinja2 import TemplateError
 from pathspec import PathSpec
 
+from .git import Refusal
 from .rendering import Rendering
 
 PAGE = "docs/ownership.md"
@@ -35,14 +37,17 @@ class Ownership:
 def ownership(new: Rendering, old: Rendering) -> Ownership:
     """Who owns which file, by the new version; by the old one where the new one has no page about it."""
     pages = (rendering.folder / PAGE for rendering in (new, old))
-    page = next((page.read_text("utf-8") for page in pages if page.is_file()), "")
+    page = next((page.read_text("utf-8", "replace") for page in pages if page.is_file()), "")
     named = {owner: re.findall(r"`([^`]+)`", files) for owner, files in ROW.findall(page)}
     return Ownership(_excluded(new, "copy"), _excluded(new, "update"), named)
 
 
 def _excluded(rendering: Rendering, operation: str) -> PathSpec[Any]:
     """What the template's setting `_exclude` leaves out of an operation, as Copier reads it."""
-    texts = (rendering.text(text, _copier_operation=operation) for text in rendering.worker.template.exclude)
+    try:
+        texts = [rendering.text(text, _copier_operation=operation) for text in rendering.worker.template.exclude]
+    except TemplateError as error:
+        raise Refusal(f"The template's _exclude cannot be read: {error}") from error
     return _patterns(line for text in texts for line in text.splitlines())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -11,8 +12,6 @@ from typing import Any
 
 import copier
 import yaml
-from copier.errors import CopierError
-from jinja2 import TemplateError
 from plumbum import ProcessExecutionError
 
 from .git import Refusal, Stopped
@@ -52,7 +51,8 @@ class Rendering:
     def text(self, text: str, **context: object) -> str:
         """A text of the template's settings, such as a default, with this service's answers."""
         answers = {name: answer for name, answer in self.worker.answers.combined.items() if name != "_external_data"}
-        return str(self.worker.jinja_env.from_string(text).render(**{**answers, **context}))
+        conf = {"answers_file": ANSWERS_FILE, "dst_path": str(self.folder), "sep": os.sep}
+        return str(self.worker.jinja_env.from_string(text).render(**{**answers, "_copier_conf": conf, **context}))
 
 
 @dataclass(frozen=True)
@@ -143,13 +143,17 @@ def _refusing(what: str, rendering: Callable[[], Rendering]) -> Rendering:
         return rendering()
     except KeyboardInterrupt:
         raise Stopped("Stopped; nothing was changed.") from None
-    except (CopierError, TemplateError, ValueError, TypeError, OSError, yaml.YAMLError) as error:
-        raise Refusal(f"{what} cannot be rendered, so nothing was changed: {_said(error)}") from error
+    except Refusal:
+        raise
     except ProcessExecutionError as error:
         said = without_password(error.stderr.strip())
         raise Refusal(f"{what} cannot be read, so nothing was changed: {said}") from error
+    except Exception as error:  # a template may compute anything, and fail at it in any way
+        raise Refusal(f"{what} cannot be rendered, so nothing was changed: {_said(error)}") from error
 
 
 def _said(error: Exception) -> str:
-    text = " ".join(without_password(str(error)).split()) or type(error).__name__
+    text = " ".join(without_password(str(error)).split())
+    if not text or isinstance(error, LookupError | ArithmeticError):  # whose text alone tells nothing
+        text = f"{type(error).__name__} {text}".strip()
     return f"{text} (--yes trusts it)" if RUNS_CODE in text else text

@@ -126,6 +126,9 @@ def read_answers(repository: Repository) -> dict[str, Any]:
     try:
         answers = yaml.safe_load(path.read_text("utf-8"))
     except FileNotFoundError:
+        above = next((one for one in repository.folder.parents if (one / ANSWERS_FILE).is_file()), None)
+        if above and above.is_relative_to(repository.top):
+            raise Refusal(f"{path} is missing: the service is {above}, so name that folder.") from None
         raise Refusal(
             f"{path} is missing: was this service made by a template? Bring the file back from git."
         ) from None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from .git import GitError, Refusal, git, say, succeeds
+from .git import GitError, Refusal, git, say
 
 RELEASE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 SECTION = re.compile(r"^## \[?v?(\d+\.\d+\.\d+)\b.*\n", re.MULTILINE)
@@ -31,6 +32,15 @@ class Template:
     def shown(self) -> str:
         """The address as everybody may see it."""
         return without_password(self.source)
+
+    def git(self, *arguments: str) -> bytes:
+        """What a git command prints there. Raises GitError."""
+        # Named, since git may be told to find no bare repository by itself.
+        return git(self.repository, *arguments, env={"GIT_DIR": str(self.repository)})
+
+    def say(self, *arguments: str) -> str:
+        """The same as one text, without the last newline."""
+        return os.fsdecode(self.git(*arguments)).removesuffix("\n")
 
 
 @dataclass(frozen=True)
@@ -122,10 +132,10 @@ def open_template(source: str, scratch: Path) -> Template:
         else:
             repository = scratch / "template.git"
             git(scratch, "clone", "--quiet", "--bare", "--", url, str(repository))
-        shallow = say(repository, "rev-parse", "--is-shallow-repository") == "true"
+        template = Template(source, repository)
+        shallow = template.say("rev-parse", "--is-shallow-repository") == "true"
     except GitError as error:
         raise Refusal(f"The template at {without_password(source)} cannot be read: {last_line(error)}") from error
-    template = Template(source, repository)
     if shallow:
         raise Refusal(
             f"The template at {template.shown} is a shallow clone, which lacks versions: git fetch --unshallow there."
@@ -152,8 +162,7 @@ def wanted_version(template: Template, name: str | None) -> Version:
 
 def releases_since(template: Template, version: Version) -> list[Version]:
     """The releases that come after a version and are no part of its history, the oldest first."""
-    missing = set(say(template.repository, "tag", "--list", f"--no-merged={version.commit}").splitlines())
-    tags = [tag for tag in _releases(template) if tag in missing]
+    tags = _releases(template, f"--no-merged={version.commit}")
     first = version.numbers or (0, 0, 0)
     later = {numbers: tag for tag in tags if (numbers := _numbers(tag.removeprefix("v"))) > first}
     return [Version(_commit(template, f"refs/tags/{tag}") or "", tag) for tag in later.values()]
@@ -161,15 +170,19 @@ def releases_since(template: Template, version: Version) -> list[Version]:
 
 def is_older(template: Template, one: Version, other: Version) -> bool:
     """Whether a version comes before another one in the template's history."""
-    return one.commit != other.commit and succeeds(
-        template.repository, "merge-base", "--is-ancestor", one.commit, other.commit
-    )
+    if one.commit == other.commit:
+        return False
+    try:
+        template.git("merge-base", "--is-ancestor", one.commit, other.commit)
+    except GitError:
+        return False
+    return True
 
 
 def changelog(template: Template, old: Version, new: Version) -> list[Section]:
     """What the new version's CHANGELOG.md says of the versions after the old one, the newest first."""
     try:
-        text = git(template.repository, "show", f"{new.commit}:CHANGELOG.md").decode("utf-8", "replace")
+        text = template.git("show", f"{new.commit}:CHANGELOG.md").decode("utf-8", "replace")
     except GitError:
         return []
     parts = SECTION.split(text)
@@ -183,10 +196,12 @@ def _numbers(version: str) -> Numbers:
     return major, minor, patch
 
 
-def _releases(template: Template) -> list[str]:
-    """The tags of all releases, the oldest first."""
-    tags = say(template.repository, "tag", "--list").splitlines()
-    return sorted((tag for tag in tags if RELEASE.fullmatch(tag)), key=lambda tag: _numbers(tag.removeprefix("v")))
+def _releases(template: Template, *only: str) -> list[str]:
+    """The tags of releases, the oldest first. A tag need not be of a commit."""
+    lines = template.say("for-each-ref", "--format=%(refname:strip=2) %(*objecttype)%(objecttype)", *only, "refs/tags")
+    named = (line.split(" ", 1) for line in lines.splitlines())
+    tags = (tag for tag, kind in named if RELEASE.fullmatch(tag) and kind in ("commit", "committag"))
+    return sorted(tags, key=lambda tag: _numbers(tag.removeprefix("v")))
 
 
 def _newest_name(template: Template) -> str:
@@ -204,13 +219,13 @@ def _newest_release(template: Template) -> Version:
 
 def _commit(template: Template, name: str) -> str | None:
     try:
-        return say(template.repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        return template.say("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     except GitError:
         return None
 
 
 def _described(template: Template, commit: str) -> str:
-    return say(template.repository, "describe", "--tags", "--always", commit)
+    return template.say("describe", "--tags", "--always", commit)
 
 
 def last_line(error: GitError) -> str:

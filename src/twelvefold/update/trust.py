@@ -24,7 +24,7 @@ def require_trust(source: str, commit: str, what: str, yes: bool) -> None:
     import questionary
 
     if not questionary.confirm(f"{told}. Do you trust this source, now and later?", default=False).ask():
-        raise Refusal("Without trust nothing was changed.")
+        raise Refusal(f"Without trust no code of {shown} runs.")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{line}\n" for line in [*trusted, kept]), "utf-8", "surrogateescape")
 

@@ -18,7 +18,14 @@ from .proposal import Proposal, Renderings, Versions, owner_of, propose, render_
 from .service import ANSWERS_FILE, Repository, Service, open_service
 from .summary import CONFLICTS, UP_TO_DATE, Summary, as_message
 from .telling import summarise
-from .template import is_older, open_template, recorded_version, wanted_version
+from .template import (
+    is_older,
+    open_template,
+    place_of_tags,
+    recorded_version,
+    wanted_version,
+    without_password,
+)
 from .transition import alone, recover_first
 from .trees import Scratch, Tree, add_folder, make_scratch
 from .trust import require_trust
@@ -76,7 +83,8 @@ def _propose(update: _Update) -> tuple[Proposal, Summary]:
         tree, after = _migrate(update, crossed, "after", merged.tree, renderings.new.recorded)
         merged = replace(merged, tree=tree, name=work.write(tree))
     elif crossed is not None:
-        later = [migrations.said(*one) for one in migrations.commands(crossed, "after", renderings.new.recorded)]
+        source = without_password(place_of_tags(service.source))
+        later = migrations.by_hand(crossed, "after", renderings.new.recorded, source)
     proposal = propose(service, head, sides, merged)
     derived = Derived()
     if _is_to_derive(update, renderings, proposal):
@@ -144,10 +152,12 @@ def _is_to_derive(update: _Update, renderings: Renderings, proposal: Proposal) -
 def _derive(update: _Update, renderings: Renderings, tree: Tree) -> Derived:
     """The files with the derived ones made again, but for those that the team has deleted."""
     prefix = update.service.repository.prefix
-    root = _check_out(update, "derive", tree)
+    what = "Making the derived files again"
     try:
+        require_trust(update.service.source, update.versions.new.commit, what, update.options.yes)
+        root = _check_out(update, "derive", tree)
         derive(root / prefix)
-    except NotDerived as error:
+    except (Refusal, NotDerived) as error:
         return Derived(tree, why_not=str(error))
 
     def is_made(path: str) -> bool:
