@@ -32,6 +32,22 @@ def drafted_from(files: dict[str, str], folder: Path) -> Contract:
     return drafted(folder)
 
 
+def test_a_stage_has_the_command_of_the_stage_that_it_begins_with(tmp_path: Path) -> None:
+    dockerfile = (
+        'FROM python:3.13 AS Base\nCMD ["gunicorn", "app:app"]\n\nFROM scratch AS other\n\nFROM base\nUSER app\n'
+    )
+    assert drafted_from({"Dockerfile": dockerfile}, tmp_path).processes == {"web": "gunicorn app:app"}
+
+
+def test_a_compose_file_may_have_tags_of_its_own(tmp_path: Path) -> None:
+    compose = "services:\n  web:\n    build: .\n    command: !override [python, app.py]\n    ports: !reset null\n"
+    assert drafted_from({"compose.yaml": compose}, tmp_path).processes == {"web": "python app.py"}
+
+
+def test_a_procfile_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    assert drafted_from({"Procfile": "\ufeffweb: python app.py\n"}, tmp_path).processes == {"web": "python app.py"}
+
+
 def test_the_flask_service_is_found_out(tmp_path: Path) -> None:
     found = drafted(copied("flask", tmp_path))
     assert found.processes == {"web": "gunicorn -c gunicorn.conf.py app:app", "worker": "python worker.py"}

@@ -71,6 +71,7 @@ def temporary(tmp_path: Path) -> Iterator[Path]:
         ("name = ", "factors.toml is no TOML"),
         ("name = 'orders'\n[thing]\ncreate = 'notes'\nbody = {}\nread = 'GET /'", "thing.create: must be a method"),
         ("name = 'orders'\n[webb]\n", "webb"),
+        ("name = 'orders'\nprocesses = ['web']\n", "processes"),
     ],
 )
 def test_a_contract_that_cannot_be_used_is_one_message(
@@ -95,7 +96,118 @@ def test_a_claim_that_there_is_not_is_refused(service: Path, temporary: Path) ->
     assert not (service / ".twelvefold").exists()
 
 
+def test_a_procfile_that_is_no_text_is_named(tmp_path: Path, temporary: Path) -> None:
+    (tmp_path / "factors.toml").write_text("name = 'orders'\n")
+    (tmp_path / "Procfile").write_bytes(b"web: caf\xe9\n")
+    run = twelvefold("prove", folder=tmp_path, TMPDIR=str(temporary))
+    assert run.returncode == 2
+    assert "Procfile is no text in UTF-8" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--claim", ","), "--claim , names nothing"),
+        (("--claim", "I.2, NOPE"), "No claim is called NOPE"),
+        (("--claim", "I.2", "--fast"), "No claim in the short selection of --fast is called I.2"),
+        (("no-such-folder",), "no-such-folder is no folder"),
+        (("--evidence", "README.md"), "README.md is a file"),
+    ],
+)
+def test_what_cannot_be_run_is_refused(service: Path, temporary: Path, arguments: tuple[str, ...], told: str) -> None:
+    run = twelvefold("prove", *arguments, folder=service, TMPDIR=str(temporary))
+    assert run.returncode == 2
+    assert told in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_where_no_page_can_go_nothing_is_run(service: Path, temporary: Path) -> None:
+    (service / "TWELVE_FACTOR.md").mkdir()
+    run = twelvefold("prove", folder=service, TMPDIR=str(temporary))
+    assert (run.returncode, run.stdout) == (2, "")
+    assert "is a folder, where the page goes" in run.stderr
+
+
+OWN_CLAIM = """\
+from twelvefold.harness.claim import claim
+
+
+@claim("{number}", "It is so", threshold="{threshold}")
+def first() -> None: ...
+{more}
+"""
+ANOTHER = '\n\n@claim("NOTES.2", "It is so too", threshold="one")\ndef second() -> None: ...\n'
+
+
+@pytest.mark.parametrize(
+    ("number", "threshold", "more", "told"),
+    [
+        ("I.1", "one", "", "the number 'I.1' is no name of your own"),
+        ("MINE 1", "one", "", "the number 'MINE 1' is no name of your own"),
+        ("NOTES.2", "", "", "NOTES.2 lacks a statement or a threshold"),
+        ("NOTES.2", "one", ANOTHER, "NOTES.2 is the number of two claims"),
+    ],
+)
+def test_a_claim_of_the_team_cannot_pass_for_another(
+    service: Path, temporary: Path, number: str, threshold: str, more: str, told: str
+) -> None:
+    text = OWN_CLAIM.format(number=number, threshold=threshold, more=more)
+    (service / "claims/claim_more.py").write_text(text)
+    run = twelvefold("prove", folder=service, TMPDIR=str(temporary))
+    assert run.returncode == 2
+    assert told in run.stderr
+
+
 # What is written
+
+
+def test_spaces_between_claims_and_a_service_below_the_top(service: Path, temporary: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    shutil.copytree(service, whole / "services/orders", ignore=shutil.ignore_patterns(".git"))
+    place = whole / "services/orders"
+    copies.commit(whole, "Begin")
+    (place / "production.env").write_text("DATABASE_URL=postgresql://orders:Tr0ub4dor-h7Kq2@db.internal/orders\n")
+    copies.git(whole, "add", "--all", "--force")
+    copies.commit(whole, "Try something")
+    (place / "production.env").unlink()
+    copies.commit(whole, "Think again")
+    (place / ".env").write_text("DATABASE_URL=postgresql://ada:hunter2@localhost/orders\n")  # which git ignores
+    run = twelvefold("prove", "--claim", " I.3, iii.3 ", folder=place, TMPDIR=str(temporary))
+    assert run.returncode == 1, run.stdout + run.stderr
+    found = evidence(place)
+    assert found["I.3"]["verdict"] == "pass"
+    assert found["III.3"]["verdict"] == "fail"
+    assert "production.env" in str(found["III.3"]["reason"])
+    assert "in .env" not in str(found["III.3"]["reason"])
+
+
+def test_where_nothing_could_be_seen_nothing_is_proved_unless_somebody_vouches(tmp_path: Path, temporary: Path) -> None:
+    service = tmp_path / "service"
+    service.mkdir()
+    (service / "factors.toml").write_text("name = 'orders'\nprocesses = { web = 'sleep 60' }\n")
+    command = ("prove", "--claim", "XII.1", "--evidence", tmp_path / "evidence")
+    assert twelvefold(*command, folder=service, TMPDIR=str(temporary)).returncode == 2
+    with (service / "factors.toml").open("a") as file:
+        file.write("[attested]\n'XII.1' = 'Ada looks at each release'\n")
+    assert twelvefold(*command, folder=service, TMPDIR=str(temporary)).returncode == 0
+    found = verdicts_in(tmp_path / "evidence")["XII.1"]
+    assert (found["verdict"], found["reason"]) == ("attested", "Ada looks at each release")
+
+
+def test_a_run_whose_output_nobody_reads_is_written_down(service: Path, temporary: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as closed:
+        done = subprocess.run(
+            [sys.executable, "-m", "twelvefold", "prove", "--claim", "NOTES.1"],
+            cwd=service,
+            env=SUBMITTED | {"TMPDIR": str(temporary)},
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert evidence(service)["NOTES.1"]["verdict"] == "pass"
 
 
 def test_one_claim_leaves_evidence_and_no_page(service: Path, temporary: Path) -> None:
@@ -128,8 +240,12 @@ def test_a_violation_is_told_with_what_was_seen(service: Path, temporary: Path) 
 # What is left behind
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-def test_an_interrupted_run_leaves_nothing(service: Path, temporary: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "times"),
+    [(signal.SIGINT, 1), (signal.SIGINT, 5), (signal.SIGTERM, 1), (signal.SIGHUP, 1)],
+    ids=["Ctrl-C", "Ctrl-C again and again", "SIGTERM", "SIGHUP"],
+)
+def test_an_interrupted_run_leaves_nothing(service: Path, temporary: Path, number: signal.Signals, times: int) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "twelvefold", "prove", "--claim", "IX"],
         cwd=service,
@@ -147,7 +263,9 @@ def test_an_interrupted_run_leaves_nothing(service: Path, temporary: Path, numbe
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline, "no process of the service was ever seen"
         time.sleep(0.05)
-    process.send_signal(number)
+    for _ in range(times):
+        process.send_signal(number)
+        time.sleep(0.7)
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 130
     assert "Traceback" not in output

@@ -247,6 +247,12 @@ def test_a_verdict_or_another_set_of_claims_makes_the_page_stale(tmp_path: Path)
     assert write_page(failed, file, CAUGHT)
 
 
+def test_a_claim_that_begins_to_apply_and_holds_does_not_make_the_page_stale() -> None:
+    first = page.render(a_run(result("IX.2", Verdict.NOT_APPLICABLE)), CAUGHT)
+    assert page.stale(first, a_run(result("IX.2")), CAUGHT) is None
+    assert page.stale(first, a_run(result("IX.2", Verdict.FAIL)), CAUGHT) == "IX.2 is 'fail', not 'not applicable'"
+
+
 def test_a_newer_suite_with_the_same_verdicts_does_not_make_the_page_stale() -> None:
     newer = a_run(suite="0.4.0", suite_hash="sha256:beef")
     more = Sabotages("2027-01-01", "sha256:beef", dict.fromkeys(IDS, 3))

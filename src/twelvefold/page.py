@@ -84,12 +84,17 @@ def stale(page: str, run: Run, sabotages: Sabotages) -> str | None:
         return f"it lacks {', '.join(added)}"
     if gone := [claim for claim in old if claim not in new]:
         return f"it still has {', '.join(gone)}"
-    changed = [claim for claim in new if old[claim] != new[claim]]
+    changed = [claim for claim in new if old[claim] != new[claim] and not _now_applies(old[claim], new[claim])]
     said = [
         f"{claim} is {new[claim][1]!r}, not {old[claim][1]!r}" for claim in changed if old[claim][1] != new[claim][1]
     ]
     reworded = [f"{claim} promises something else" for claim in changed if old[claim][0] != new[claim][0]]
     return "; ".join([*said, *reworded]) or None
+
+
+def _now_applies(old: tuple[str, str], new: tuple[str, str]) -> bool:
+    """Whether a claim holds that had nothing to speak of before, as one about the release before the first."""
+    return old[0] == new[0] and (old[1], new[1]) == (OF_CLAIM[Verdict.NOT_APPLICABLE], OF_CLAIM[Verdict.PASS])
 
 
 def first_line(page: str) -> str:

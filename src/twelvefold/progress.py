@@ -27,13 +27,20 @@ from .wording import OF_CLAIM, plain
 WIDEST = 110  # columns: the seconds stay near what took them
 
 
+class _Console(Console):
+    """Falls silent where nobody reads any more; what is found is still written down."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
 def console_for(file: TextIO) -> Console:
     """A console that draws only on a terminal: what a CI server sets to force colours does not make it one."""
     if isinstance(file, TextIOWrapper):
         file.reconfigure(errors="replace")  # an old encoding may lack the marks; the words stand beside them
     terminal = file.isatty()
     width = None if terminal else WIDEST
-    return Console(file=file, force_terminal=terminal, width=width, highlight=False, emoji=False, markup=False)
+    return _Console(file=file, force_terminal=terminal, width=width, highlight=False, emoji=False, markup=False)
 
 
 class Progress:

@@ -6,14 +6,16 @@ import ctypes
 import hashlib
 import os
 import platform
+import re
 import shutil
 import signal
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType
@@ -35,6 +37,7 @@ PAGE = "TWELVE_FACTOR.md"
 EVIDENCE = Path(".twelvefold")
 PR_SET_CHILD_SUBREAPER = 36
 AT_ONCE_PER_CORE = 3
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 PROVED, FAILED, NOTHING_DONE, INTERRUPTED = 0, 1, 2, 130
 
@@ -67,11 +70,26 @@ class Collector:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """All experiments have been found."""
         self.claims = {item.nodeid: plugin.claim_of(item) for item in session.items}
+        self.trouble += [trouble for item in session.items if (trouble := _trouble_with(item))]
+        twice = [name for name, number in Counter(claim.id for claim in self.claims.values()).items() if number > 1]
+        self.trouble += [f"{name} is the number of two claims: give each its own." for name in twice]
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """A file may not be readable."""
         if report.failed:
             self.trouble.append(str(report.longrepr))
+
+
+def _trouble_with(item: pytest.Item) -> str:
+    """What is wrong with a claim of the team's: it must not pass for one of the suite's."""
+    claim = plugin.claim_of(item)
+    if item.path.parent == CLAIMS:
+        return ""
+    if not re.fullmatch(r"[\w.-]+", claim.id) or claim.id.partition(".")[0] in FACTORS:
+        return f"{item.path.name}: the number {claim.id!r} is no name of your own, such as NOTES.1."
+    return (
+        "" if claim.statement and claim.threshold else f"{item.path.name}: {claim.id} lacks a statement or a threshold."
+    )
 
 
 class Controller:
@@ -106,7 +124,7 @@ def prove(options: Options) -> int:
         return NOTHING_DONE
     _adopt_orphans()
     swept = containers.swept if options.image else nullcontext
-    with _temporary_folder() as folder, swept(folder.name), _ended_in_order():
+    with _stopped_once(), _temporary_folder() as folder, swept(folder.name), _ended_in_order():
         try:
             image = {"driver": "image", "image": containers.resolved(options.image)} if options.image else {}
             made = workspace.prepare(options.project.resolve(), folder, **image)
@@ -120,8 +138,10 @@ def prove(options: Options) -> int:
         write_evidence(run, options.evidence or made.project / EVIDENCE)
         complaint = _page(run, made.project / PAGE, check=options.check)
         sys.stderr.write(complaint)
-    failed = any(result.verdict in (Verdict.FAIL, Verdict.ERROR) for result in run.results)
-    return FAILED if failed or complaint else PROVED
+    verdicts = {result.verdict for result in run.results}
+    if verdicts & {Verdict.FAIL, Verdict.ERROR} or complaint:
+        return FAILED
+    return NOTHING_DONE if verdicts == {Verdict.NOT_RUN} else PROVED
 
 
 def _refused(options: Options) -> str:
@@ -130,12 +150,22 @@ def _refused(options: Options) -> str:
         return f"--at-once {options.at_once}: how many run side by side is a number above zero."
     if shutil.which("git") is None:
         return "git is missing: install it, then run this again."
-    if options.evidence is not None:
-        place = options.evidence.absolute()
-        there = next(one for one in (place, *place.parents) if one.exists())
-        if not there.is_dir():
-            return f"--evidence {options.evidence} cannot be written, since {there} is a file: name a folder."
+    if not options.project.is_dir():
+        return f"{options.project} is no folder: name the folder of a service."
+    if options.claims and not asked_for(options):
+        return f"--claim {options.claims} names nothing: give a number such as IX.2, or a factor such as IX."
+    place = (options.evidence or options.project / EVIDENCE).absolute()
+    there = next(one for one in (place, *place.parents) if one.exists())
+    if not there.is_dir():
+        return f"The evidence cannot be written to {place}, since {there} is a file: name a folder by --evidence."
+    if (options.project / PAGE).is_dir():
+        return f"{options.project / PAGE} is a folder, where the page goes: move it away."
     return ""
+
+
+def asked_for(options: Options) -> list[str]:
+    """The claims and factors that are named, as they are written in the suite."""
+    return [word.strip().upper() for word in options.claims.split(",") if word.strip()]
 
 
 def _page(run: Run, path: Path, *, check: bool) -> str:
@@ -167,7 +197,9 @@ def _run(options: Options, made: Workspace) -> Run:
         if code == pytest.ExitCode.INTERRUPTED:
             raise KeyboardInterrupt
         if controller.trouble or len(controller.results) != len(claims):
-            raise NothingProved("\n".join(controller.trouble) or "Not every experiment came to an end.")
+            left = {claim.id for claim in claims.values()} - {result.claim.id for result in controller.results}
+            ended = f"Not every experiment came to an end: {', '.join(sorted(left))} did not."
+            raise NothingProved("\n".join(controller.trouble) or ended)
         run = Run(
             service=made.contract.name,
             commit=made.commit,
@@ -179,13 +211,29 @@ def _run(options: Options, made: Workspace) -> Run:
             date=date,
             seconds=round(time.monotonic() - began, 1),
             machine=machine(),
-            results=sorted(controller.results, key=lambda result: result.claim.order),
+            results=_attested(sorted(controller.results, key=lambda result: result.claim.order), made, options),
             complete=not options.claims and not options.fast,
             repeat=_how_to_repeat(made.project),
         )
         run = sabotages.proven(run, sabotages.load())
         progress.finish(run)
     return run
+
+
+def _attested(results: list[Result], made: Workspace, options: Options) -> list[Result]:
+    """The results, with what people vouch for in the place of what no machine could see; raises NothingProved."""
+    vouched = made.contract.attested
+    unknown = vouched.keys() - {result.claim.id for result in results}
+    if unknown and not options.claims and not options.fast:
+        raise NothingProved(
+            f"factors.toml vouches for {', '.join(sorted(unknown))}, which is no claim: see [attested]."
+        )
+    return [
+        replace(result, verdict=Verdict.ATTESTED, reason=vouched[result.claim.id])
+        if result.verdict is Verdict.NOT_RUN and result.claim.id in vouched
+        else result
+        for result in results
+    ]
 
 
 def collect(options: Options, made: Workspace) -> dict[str, Claim]:
@@ -195,8 +243,12 @@ def collect(options: Options, made: Workspace) -> dict[str, Claim]:
         _pytest(options, made, collector, "--collect-only")
     if collector.trouble:
         raise NothingProved("\n".join(collector.trouble))
-    if not collector.claims:
-        raise NothingProved(f"No claim is called {options.claims}: give a number such as IX.2, or a factor such as IX.")
+    found = {name for claim in collector.claims.values() for name in (claim.id.upper(), claim.id.partition(".")[0])}
+    if unknown := [word for word in asked_for(options) if word not in found]:
+        where = "in the short selection of --fast " if options.fast else ""
+        raise NothingProved(
+            f"No claim {where}is called {', '.join(unknown)}: give a number such as IX.2, or a factor such as IX."
+        )
     return collector.claims
 
 
@@ -208,7 +260,7 @@ def _pytest(options: Options, made: Workspace, plugin_: object, *arguments: str)
         *map(str, _places(options, made)),
         *("-p", plugin.__name__, "-p", "no:cacheprovider", "-p", "no:terminal", "-p", "no:schemathesis"),
         *("-c", str(folder / "pytest.ini"), "--rootdir", str(folder), "--basetemp", str(folder / "tmp")),
-        *("--import-mode", "importlib", "--claims", options.claims),
+        *("--import-mode", "importlib", "--claims", ",".join(asked_for(options))),
         *(["--fast-claims"] if options.fast else []),
         *arguments,
     ]
@@ -218,7 +270,7 @@ def _pytest(options: Options, made: Workspace, plugin_: object, *arguments: str)
 def _places(options: Options, made: Workspace) -> list[Path]:
     """Where the claims that are asked for are: only those files are read."""
     own = made.source / OWN_CLAIMS
-    asked = {word.strip().upper().partition(".")[0] for word in options.claims.split(",") if word.strip()}
+    asked = {word.partition(".")[0] for word in asked_for(options)}
     if not asked:
         return [place for place in (CLAIMS, own) if place.is_dir()]
     numbers = [number for number, factor in enumerate(FACTORS, 1) if factor in asked]
@@ -275,17 +327,31 @@ def _adopt_orphans() -> None:
 
 
 @contextmanager
-def _ended_in_order() -> Iterator[None]:
-    """Takes a SIGTERM for a Ctrl-C, and ends every process that is left."""
+def _stopped_once() -> Iterator[None]:
+    """Takes a SIGTERM, or the end of the terminal, for a Ctrl-C."""
 
     def interrupted(_: int, __: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupted)
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as after nohup
+            signal.signal(number, interrupted)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Ends every process that is left; whoever is impatient does not keep it from tidying up."""
+    try:
+        yield
+    finally:
+        for number in STOPPING:
+            signal.signal(number, signal.SIG_IGN)
         while left := descendants(os.getpid()):
             for pid in left:
                 with suppress(ProcessLookupError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ def write_evidence(run: Run, folder: Path, sabotages: Sabotages | None = None) -
     """Writes `twelve-factor.json`, `junit.xml`, `badge.json`, `badge.svg` and the logs into the run's folder."""
     sabotages = load() if sabotages is None else sabotages
     shown = proven(run, sabotages)
-    (folder / "logs").mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder / "logs", ignore_errors=True)  # those of a run before
+    (folder / "logs").mkdir(parents=True)
     for result in shown.results:
         if name := evidence.log_name(result):
             _write(folder / name, result.log)

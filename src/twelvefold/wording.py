@@ -98,7 +98,7 @@ def _claims(run: Run) -> list[str]:
     number, total = len(_ids(run, Verdict.PASS)), len(run.results)
     failed = _listed(_ids(run, Verdict.FAIL))
     return [
-        f"{number} of {total} {'claim' if total == 1 else 'claims'} {'passes' if number == 1 else 'pass'}",
+        f"{number} of {total} {'claim' if total == 1 else 'claims'} {'passes' if 1 in (number, total) else 'pass'}",
         *([f"failed: {failed}"] if failed else []),
     ]
 

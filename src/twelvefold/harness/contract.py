@@ -261,7 +261,8 @@ def load(project: Path) -> Contract:
         raise ContractError(f"{project} has no {FILE}: `twelvefold init` drafts one.")
     try:
         values = tomllib.loads(file.read_text("utf-8"))
-        values["processes"] = procfile(project) | values.get("processes", {})
+        if isinstance(named := values.get("processes", {}), dict):
+            values["processes"] = procfile(project) | named
         return Contract.model_validate(values)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ContractError(f"{FILE} is no TOML: {error}.") from None
@@ -271,9 +272,12 @@ def load(project: Path) -> Contract:
 
 
 def procfile(project: Path) -> dict[str, str]:
-    """The process types in the Procfile, if there is one."""
+    """The process types in the Procfile, if there is one; raises ContractError."""
     file = project / "Procfile"
-    lines = file.read_text("utf-8").splitlines() if file.is_file() else []
+    try:
+        lines = file.read_text("utf-8-sig").splitlines() if file.is_file() else []
+    except UnicodeDecodeError as error:
+        raise ContractError(f"{file} is no text in UTF-8: {error}.") from None
     found = (re.fullmatch(r"([A-Za-z0-9_-]+):\s*(\S.*)", line) for line in lines)
     return {match[1]: match[2].strip() for match in found if match}
 

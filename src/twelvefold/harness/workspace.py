@@ -125,13 +125,13 @@ def tool_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**kept, **(extra or {})}
 
 
-def git(folder: Path, *arguments: str, check: bool = True) -> str:
+def git(folder: Path, *arguments: str, check: bool = True, stdin: str | None = None) -> str:
     """Runs git in a folder; raises PreparationError when it fails."""
     done = subprocess.run(
         ["git", *IDENTITY, *arguments],
         cwd=folder,
         env=tool_environment({"GIT_CONFIG_NOSYSTEM": "1"}),
-        stdin=subprocess.DEVNULL,
+        input=stdin or "",
         capture_output=True,
         encoding="utf-8",
         errors="surrogateescape",
@@ -161,14 +161,16 @@ def digest_of(workspace: Workspace) -> str:
 
 def _clone(project: Path, source: Path) -> tuple[str, bool]:
     """Clones the project, and commits what is not committed there; returns its commit, and whether it had changes."""
+    from . import subfolder  # which runs git by this module
+
     top = git(project, "rev-parse", "--show-toplevel", check=False).strip()
-    if not top or Path(top).resolve() != project.resolve():
+    if not top:
         _copy_outside_git(project, source)
         return "", True
     commit = git(project, "rev-parse", "--verify", "--quiet", "HEAD", check=False).strip()
-    if commit:
+    if commit and Path(top).resolve() == project.resolve():
         git(project, "clone", "--quiet", "--no-hardlinks", str(project), str(source))
-    else:
+    elif not commit or not subfolder.take_out(project, source):
         source.mkdir()
         git(source, "init", "--quiet")
     kept = set(files_of(project))
@@ -187,7 +189,8 @@ def _clone(project: Path, source: Path) -> tuple[str, bool]:
 def _copy_outside_git(project: Path, source: Path) -> None:
     shutil.copytree(project, source, symlinks=True, ignore=shutil.ignore_patterns(".git", ".venv", "node_modules"))
     git(source, "init", "--quiet")
-    git(source, "add", "--all", "--force")
+    git(source, "clean", "--quiet", "-d", "--force", "-X")
+    git(source, "add", "--all")
     git(source, "commit", "--quiet", "--no-verify", "--message", "What lies in the folder")
 
 

@@ -47,18 +47,28 @@ def read_dockerfile(path: Path) -> Dockerfile:
     """Reads the Dockerfile, if there is one."""
     command = entrypoint = ""
     variables: dict[str, str] = {}
+    stages: dict[str, tuple[str, str, dict[str, str]]] = {}
+    name = ""
     for line in re.sub(r"\\\r?\n", " ", text_of(path / "Dockerfile")).splitlines():
         word, _, rest = line.strip().partition(" ")
         match word.upper():
             case "FROM":
-                command, entrypoint, variables = "", "", {}
+                stages[name] = command, entrypoint, variables
+                base, name = _stage(rest)
+                command, entrypoint, variables = stages.get(base, ("", "", {}))
             case "CMD":
                 command = _command(rest)
             case "ENTRYPOINT":
                 entrypoint = _command(rest)
             case "ENV":
-                variables |= _assignments(rest)
+                variables = variables | _assignments(rest)
     return Dockerfile(command, entrypoint, variables)
+
+
+def _stage(rest: str) -> tuple[str, str]:
+    """What a stage begins with, and its name, in small letters, as Docker compares them; without one, a space."""
+    words = [word for word in rest.lower().split() if not word.startswith("--")]
+    return words[0] if words else "", words[2] if words[1:2] == ["as"] and len(words) > 2 else " "
 
 
 def read_compose(path: Path) -> Compose:
@@ -82,8 +92,8 @@ def read_procfile(path: Path) -> dict[str, str]:
     """The process types of the Procfile, if there is one; raises Unreadable."""
     try:
         found = contract.procfile(path)
-    except UnicodeDecodeError:
-        raise Unreadable("Procfile cannot be read (it is no UTF-8): mend it first.") from None
+    except contract.ContractError as error:
+        raise Unreadable(str(error)) from None
     for name, command in found.items():
         if not is_command(command):
             raise Unreadable(f"Procfile cannot be read (the quotes of {name} do not match): mend it first.")

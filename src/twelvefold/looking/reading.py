@@ -25,6 +25,21 @@ class Said(NamedTuple):
     where: str
 
 
+class _Yaml(yaml.SafeLoader):
+    """Reads a value under a tag that YAML does not know, such as compose's `!reset` and `!override`, as it stands."""
+
+
+def _as_it_stands(loader: yaml.SafeLoader, _: str, node: yaml.Node) -> Any:
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node, deep=True)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node, deep=True)
+    return None if node.value == "null" else node.value
+
+
+_Yaml.add_multi_constructor("!", _as_it_stands)
+
+
 def first_of(path: Path, names: Iterable[str]) -> str:
     """The first of these files that a folder has; an empty text if it has none."""
     return next((name for name in names if (path / name).is_file()), "")
@@ -37,7 +52,7 @@ def text_of(file: Path) -> str:
 
 def yaml_of(file: Path) -> Values:
     """What a YAML or JSON file holds; nothing if there is none. Raises Unreadable, as the next two do."""
-    return _read(file, yaml.safe_load, yaml.YAMLError)
+    return _read(file, lambda text: yaml.load(text, _Yaml), yaml.YAMLError)
 
 
 def json_of(file: Path) -> Values:
