@@ -22,6 +22,7 @@ import pytest
 from pytest_gitconfig.plugin import GitConfig
 
 from hooks.releases import HistoryError, tag_missing
+from twelvefold.drift import drift
 from twelvefold.update import changing, transition
 from twelvefold.update.command import undo, update
 from twelvefold.update.git import Refusal
@@ -433,6 +434,25 @@ def test_starter_and_derived_files_are_left_alone_and_new_examples_offered(tmp_p
     assert [offer["path"] for offer in told.files["offered"]] == ["notes/b.md"]
     command = told.files["offered"][0]["command"].partition(" > ")[0]
     assert copies.run(*command.split(), cwd=service) == MENDED
+
+
+def test_starter_and_derived_files_that_a_version_no_longer_has_are_left_alone(tmp_path: Path) -> None:
+    settings = QUESTION + "\n_exclude:\n  - \"{% if _copier_operation == 'update' %}/examples{% endif %}\"\n"
+    files: Files = {"docs/ownership.md": OWNERSHIP, "notes/a.md": PAGE, "openapi.json": PAGE, "examples/b.md": PAGE}
+    template = make_template(tmp_path / "template", files, settings)
+    service = copies.generate_committed(template, tmp_path / "orders")
+    write(service, {"notes/a.md": EDITED})
+    copies.commit(service, "Make it ours")
+    page_now = "| Class | Files |\n| --- | --- |\n| starter | `README.md` |\n"
+    gone: Files = {"notes/a.md": None, "openapi.json": None, "examples/b.md": None}
+    release(template, "2.0.0", {**gone, "docs/ownership.md": page_now}, QUESTION)
+    assert drift(service).edited == 0
+    told = safe_update(service)
+    assert told.code == 0
+    assert (service / "notes/a.md").read_text() == EDITED
+    assert told.files["removed"] == told.files["to_make_again"] == []
+    assert told.files["left_behind"] == ["examples/b.md", "notes/a.md", "openapi.json"]
+    assert copies.rendered(service) == [copies.ANSWERS_FILE, "docs/ownership.md", *told.files["left_behind"]]
 
 
 DERIVING = """\

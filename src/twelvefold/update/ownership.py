@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from jinja2 import TemplateError
@@ -19,14 +20,30 @@ ROW = re.compile(r"^\| (starter|derived) \| (.+?) \|", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Ownership:
-    """Tells starter and derived files from those that an update merges; names are within the service."""
+    """Tells starter and derived files from those that an update merges; names are within the service.
+
+    What a version no longer has keeps the class that it had `before`: what was the team's stays the team's.
+    """
 
     excluded_always: PathSpec[Any]
     excluded_on_update: PathSpec[Any]
     named: dict[str, list[str]]
+    rendered: frozenset[str]
+    before: Ownership | None = None
 
     def class_of(self, name: str) -> str | None:
         """`starter`, `derived`, or None for a file that the template keeps up to date."""
+        if (owner := self._class_now(name)) or self.before is None or name in self.rendered:
+            return owner
+        return self.before._class_now(name)
+
+    def is_left_behind(self, name: str) -> bool:
+        """Whether it was rendered for the team to have, and this version does not know it."""
+        was_rendered = self.before is not None and name in self.before.rendered
+        return was_rendered and self._class_now(name) is None and self.class_of(name) is not None
+
+    def _class_now(self, name: str) -> str | None:
+        """The class by this version alone."""
         for owner, patterns in self.named.items():
             if any(name.startswith(one) if one.endswith("/") else name == one for one in patterns):
                 return owner
@@ -35,11 +52,22 @@ class Ownership:
 
 
 def ownership(new: Rendering, old: Rendering) -> Ownership:
-    """Who owns which file, by the new version; by the old one where the new one has no page about it."""
-    pages = (rendering.folder / PAGE for rendering in (new, old))
+    """Who owns which file, by the new version; by the old one where the new one has no page, or not the file."""
+    was = _ownership(old, [old])
+    return replace(_ownership(new, [new, old]), before=was)
+
+
+def _ownership(rendering: Rendering, with_pages: Iterable[Rendering]) -> Ownership:
+    """Who owns which file by a version, with the first page that there is."""
+    pages = (one.folder / PAGE for one in with_pages)
     page = next((page.read_text("utf-8", "replace") for page in pages if page.is_file()), "")
     named = {owner: re.findall(r"`([^`]+)`", files) for owner, files in ROW.findall(page)}
-    return Ownership(_excluded(new, "copy"), _excluded(new, "update"), named)
+    return Ownership(_excluded(rendering, "copy"), _excluded(rendering, "update"), named, _names(rendering.folder))
+
+
+def _names(folder: Path) -> frozenset[str]:
+    places = (place for place in folder.rglob("*") if place.is_symlink() or not place.is_dir())
+    return frozenset(place.relative_to(folder).as_posix() for place in places)
 
 
 def _excluded(rendering: Rendering, operation: str) -> PathSpec[Any]:

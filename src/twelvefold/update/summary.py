@@ -43,6 +43,7 @@ class Files:
     kept_deleted: list[str] = field(default_factory=list)
     left_ignored: list[str] = field(default_factory=list)
     left_yours: list[str] = field(default_factory=list)
+    left_behind: list[str] = field(default_factory=list)
     offered: list[Offer] = field(default_factory=list)
     made_again: list[str] = field(default_factory=list)
     to_make_again: list[str] = field(default_factory=list)
@@ -161,6 +162,7 @@ def _lists(summary: Summary) -> Iterable[tuple[str, list[str]]]:
         "Left deleted, as you had done; the template has changed them": files.kept_deleted,
         "Left as they are, since git ignores them": files.left_ignored,
         "Left as yours, as .gitattributes says; the template has changed them": files.left_yours,
+        "Left as yours; the template has them no longer": files.left_behind,
         "New examples, which are yours to take": [f"{one.path}: {one.command}" for one in files.offered],
         "Made again from the code": files.made_again,
         "To be made again (make setup derive prove)": files.to_make_again,

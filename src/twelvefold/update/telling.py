@@ -57,6 +57,7 @@ def _files(service: Service, renderings: Renderings, proposal: Proposal, derived
     files.kept_deleted.extend(proposal.merge.kept_deleted)
     files.left_ignored.extend(proposal.sides.left_ignored)
     files.left_yours.extend(_left_yours(proposal, work))
+    files.left_behind.extend(_left_behind(renderings, prefix, proposal.head))
     files.lost_comments.extend(_lost_comments(proposal, f"{prefix}{ANSWERS_FILE}", work))
     files.offered.extend(_offers(renderings, prefix, proposal.head, work))
     if proposal.touched:
@@ -64,9 +65,16 @@ def _files(service: Service, renderings: Renderings, proposal: Proposal, derived
     return files
 
 
+def _left_behind(renderings: Renderings, prefix: str, head: Tree) -> list[str]:
+    """The starter and derived files of the old version that the new one does not know."""
+    names = (path.removeprefix(prefix) for path in sorted(head) if path.startswith(prefix))
+    return [f"{prefix}{name}" for name in names if renderings.owners.is_left_behind(name)]
+
+
 def _to_make_again(renderings: Renderings, prefix: str, head: Tree, derived: Derived) -> list[str]:
     """The derived files, or where they were made again those that take the experiments."""
-    names = sorted(path for path in head if owner_of(renderings, prefix, path) == "derived")
+    left = _left_behind(renderings, prefix, head)
+    names = sorted(path for path in head if owner_of(renderings, prefix, path) == "derived" and path not in left)
     return [path for path in names if not derived.done or path.removeprefix(prefix) in NOT_MADE]
 
 
