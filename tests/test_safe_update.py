@@ -392,6 +392,19 @@ def test_a_question_that_gets_another_name(tmp_path: Path) -> None:
     assert told.summary["migrations"] == [f"v2.0.0: {sys.executable} {told.summary['migrations'][0].split()[-1]}"]
 
 
+def test_a_migration_that_moves_an_edited_file_to_where_git_ignores_it_loses_nothing(tmp_path: Path) -> None:
+    template = make_template(tmp_path / "template", {"app.conf": PAGE})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    write(service, {"app.conf": EDITED, ".gitignore": "build/\n"})
+    copies.commit(service, "Edit")
+    moving = "\n_migrations:\n  - version: v2.0.0\n    when: \"{{ _stage == 'before' }}\"\n"
+    moving += "    command: mkdir -p build && mv app.conf build/app.conf\n"
+    release(template, "2.0.0", {"app.conf": None, "build/app.conf": MENDED}, QUESTION + moving)
+    assert safe_update(service).code == 0
+    assert copies.git(service, "show", "HEAD:build/app.conf") == BOTH
+    assert not (service / "app.conf").exists()
+
+
 def test_secret_answers_are_neither_recorded_nor_conflicts(tmp_path: Path) -> None:
     secret = QUESTION + 'token:\n  type: str\n  secret: true\n  default: "{{ 99999999 | ans_random }}"\n'
     template = make_template(tmp_path / "template", {"app.conf.jinja": "[app]\ntoken={{ token }}\n"}, secret)

@@ -91,7 +91,8 @@ def sides_of(
     base, theirs = (_with_those_of(ours, side, owned) for side in (base, theirs))
     # The answers are what was just rendered, whatever was written into their file.
     base = _with_those_of(ours, base, {f"{prefix}{ANSWERS_FILE}"})
-    left_out = ignored(service.repository, ours, base | theirs)
+    # What a migration has moved is tracked still, where it lay.
+    left_out = ignored(service.repository, head | ours, base | theirs)
     return Sides(
         base=_with_those_of({}, base, left_out),
         ours=ours,

@@ -178,9 +178,10 @@ def _quoted(path: Path) -> str:
     return f'"{text}"'
 
 
-def add_folder(scratch: Scratch, root: Path, head: Tree, start: Tree | None = None) -> Tree:
+def add_folder(scratch: Scratch, root: Path, head: Tree, start: Tree | None = None, *, may_move: bool = False) -> Tree:
     """The files of a folder as git stores them: those that it ignores too, or with `start` only those that begin there.
 
+    With `may_move` ignored ones count all the same where a file of `start` has gone, since they may be what it became.
     They pass the filters that the service's own attributes name, as its own files did.
     """
     index = scratch.folder / f"{root.parent.name}.index"
@@ -190,6 +191,9 @@ def add_folder(scratch: Scratch, root: Path, head: Tree, start: Tree | None = No
         scratch.git("read-tree", scratch.write(start), GIT_INDEX_FILE=str(index))
     git(root, "add", "--all", *([] if start is not None else ["--force"]), "--", ".", env=scratch.env | env)
     tree = scratch.staged(str(index))
+    if start is not None and may_move and start.keys() - tree.keys():
+        git(root, "add", "--all", "--force", "--", ".", env=scratch.env | env)
+        tree = scratch.staged(str(index))
     return {path: entry for path, entry in tree.items() if PurePosixPath(path).name != ATTRIBUTES} | rendered
 
 

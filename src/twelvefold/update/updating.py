@@ -126,7 +126,7 @@ def _migrate(
         return tree, []
     root = _check_out(update, stage, tree)
     done = migrations.run(crossed, stage, root / update.service.repository.prefix, answers)
-    return add_folder(update.work, root, tree, start=tree), done
+    return add_folder(update.work, root, tree, start=tree, may_move=True), done
 
 
 def _check_out(update: _Update, stage: str, tree: Tree) -> Path:
