@@ -681,6 +681,20 @@ def test_a_service_in_a_folder_of_a_larger_repository(tmp_path: Path) -> None:
     assert copies.changed(whole) == []
 
 
+def test_a_file_whose_folder_the_team_moved_and_left_a_link_to_is_followed(tmp_path: Path) -> None:
+    template = make_template(tmp_path / "template", {"a/x.md": PAGE})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    copies.git(service, "mv", "a", "b")
+    (service / "a").symlink_to("b")
+    write(service, {"b/x.md": EDITED})
+    copies.commit(service, "Move, and leave a link")
+    release(template, "2.0.0", {"a/x.md": MENDED})
+    told = safe_update(service)
+    assert (told.code, told.files["left_ignored"]) == (0, [])
+    assert (service / "b/x.md").read_text() == BOTH
+    assert (service / "a").readlink() == Path("b")
+
+
 def add_submodule(service: Path, name: str) -> None:
     """Makes a folder a repository of its own, of which the service knows the commit."""
     write(service / name, {"a.md": TEAM})
