@@ -623,6 +623,20 @@ def test_answers_are_kept_and_what_is_new_or_other_is_told(tmp_path: Path) -> No
     assert copies.answers(service)["size"] == 1
 
 
+def test_every_comment_that_the_answers_file_loses_is_told(tmp_path: Path) -> None:
+    settings = QUESTION + "notes:\n  type: str\n  default: none\n"
+    template = make_template(tmp_path / "template", {"a.md": PAGE}, settings)
+    service = copies.generate_committed(template, tmp_path / "orders", notes="issue #7 # no comment")
+    answers = (service / copies.ANSWERS_FILE).read_text()
+    assert "#7" in answers
+    commented = answers.replace("name: orders", 'name: orders  # as the bill says\n  # indented\n# "at" the #margin')
+    write(service, {copies.ANSWERS_FILE: commented})
+    copies.commit(service, "Say why")
+    release(template, "2.0.0", {"a.md": MENDED})
+    expected = ["name: orders  # as the bill says", "# indented", '# "at" the #margin']
+    assert safe_update(service).files["lost_comments"] == expected
+
+
 def test_at_a_terminal_only_what_is_new_is_asked(tmp_path: Path) -> None:
     template = make_template(tmp_path / "template", {"a.md.jinja": "{{ name }}\n"})
     service = copies.generate_committed(template, tmp_path / "orders", name="bills")

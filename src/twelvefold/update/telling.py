@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import yaml
+
 from .deriving import NOT_MADE, Derived
 from .git import listed
 from .proposal import Proposal, Renderings, Versions, owner_of
@@ -90,7 +92,18 @@ def _left_yours(proposal: Proposal, work: Scratch) -> list[str]:
 
 def _lost_comments(proposal: Proposal, path: str, work: Scratch) -> list[str]:
     was, now = (work.content(tree[path]).decode("utf-8", "replace") for tree in (proposal.head, proposal.merge.tree))
-    return [line for line in was.splitlines() if line.startswith("#") and line not in now.splitlines()]
+    kept = {line.strip() for line in now.split("\n")}
+    return [line for line in _with_comments(was) if line not in kept]
+
+
+def _with_comments(text: str) -> list[str]:
+    """The lines of YAML that hold a comment: a # that lies between what is read."""
+    lines, found, end = text.split("\n"), [], 0
+    for token in yaml.scan(text):
+        between = range(end, token.start_mark.index)
+        found += [lines[text.count("\n", 0, place)].strip() for place in between if text[place] == "#"]
+        end = max(end, token.end_mark.index)
+    return list(dict.fromkeys(found))
 
 
 def _changes(work: Scratch, old: str, new: str) -> list[list[str]]:
