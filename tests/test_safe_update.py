@@ -240,6 +240,31 @@ def test_a_file_that_the_team_deleted_stays_deleted_and_is_reported(many: Outcom
     assert many.told.files["kept_deleted"] == ["team-deleted.md"]
 
 
+def test_a_file_that_the_team_made_a_link_is_a_conflict_when_the_template_changes_it(small: Path) -> None:
+    (small / "a.md").unlink()
+    (small / "a.md").symlink_to("gone.md")
+    copies.commit(small, "Link")
+    before = picture(small)
+    told = safe_update(small)
+    assert (told.code, told.files["kept_deleted"]) == (1, [])
+    assert told.conflicts == ["a.md", "a.md~template-v2.0.0"]
+    assert (small / "a.md").readlink() == Path("gone.md")
+    assert (small / "a.md~template-v2.0.0").read_text() == mended(page("a"))
+    assert undo(small) == 0
+    assert picture(small) == before
+
+
+def test_a_deleted_file_that_the_template_moves_is_told_by_the_name_that_the_team_knew(tmp_path: Path) -> None:
+    template = make_template(tmp_path / "template", {"a.md": PAGE})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    write(service, {"a.md": None})
+    copies.commit(service, "Do without")
+    release(template, "2.0.0", {"a.md": None, "z.md": MENDED})
+    told = safe_update(service)
+    assert (told.code, told.files["kept_deleted"]) == (0, ["a.md"])
+    assert copies.rendered(service) == [copies.ANSWERS_FILE]
+
+
 def test_a_file_that_looks_like_a_rejected_hunk(many: Outcome) -> None:
     assert not (many.plain / "rejected.md.rej").exists()
     assert (many.safe / "rejected.md.rej").read_bytes() == TEAM

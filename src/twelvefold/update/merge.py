@@ -60,7 +60,7 @@ def merge(scratch: Scratch, sides: Sides) -> Merge:
         gone = _deleted_by_the_team(merged, sides)
         if not gone:
             return replace(merged, kept_deleted=sorted(deleted))
-        deleted |= gone
+        deleted |= {_as_the_team_knew(path, merged, sides) for path in gone}
         sides = replace(sides, base=_without(sides.base, gone), theirs=_without(sides.theirs, gone))
 
 
@@ -89,7 +89,17 @@ def _deleted_by_the_team(merged: Merge, sides: Sides) -> set[str]:
         numbers.setdefault(stage.path, set()).add(stage.number)
     # A file that makes room for a folder of the team has the version's label behind its name.
     names = {path.removesuffix(f"~{sides.label}") for path, found in numbers.items() if found == {1, 3}}
-    return names & (sides.theirs.keys() | sides.base.keys())
+    # So has one that makes room for a link of the team, who did not delete it then.
+    return names & (sides.theirs.keys() | sides.base.keys()) - sides.ours.keys()
+
+
+def _as_the_team_knew(path: str, merged: Merge, sides: Sides) -> str:
+    """The name of a deleted file before the template moved it."""
+    if path in sides.base:
+        return path
+    was = [stage.entry for stage in merged.stages if (stage.path, stage.number) == (path, 1)]
+    left = sides.base.keys() - sides.ours.keys() - sides.theirs.keys()
+    return min((old for old in left if sides.base[old] in was), default=path)
 
 
 def _without(tree: Tree, names: set[str]) -> Tree:
