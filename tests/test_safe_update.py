@@ -814,6 +814,24 @@ def test_line_ends_and_modes_are_as_the_team_s_attributes_say(tmp_path: Path) ->
     assert copies.changed(service) == []
 
 
+def test_a_file_that_attributes_make_the_team_s_stays_whatever_the_template_does(tmp_path: Path) -> None:
+    names = ("same.md", "edited.md", "removed.md", "removed-edited.md")
+    template = make_template(tmp_path / "template", {**{name: page(name) for name in names}, "z.md": PAGE})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    write(service, {name: edited(page(name)) for name in names if "edited" in name})
+    write(service, {".gitattributes": "* merge=ours\nz.md -merge\n", "own.md": TEAM})
+    copies.commit(service, "Keep")
+    kept = {name: (service / name).read_bytes() for name in (*names, "own.md")}
+    changed: Files = {name: None if "removed" in name else mended(page(name)) for name in names}
+    release(template, "2.0.0", {**changed, "own.md": PAGE, "new.md": PAGE, "z.md": MENDED})
+    told = safe_update(service)
+    assert told.code == 0
+    assert {name: (service / name).read_bytes() for name in kept} == kept
+    assert told.files["left_yours"] == sorted(kept)
+    assert (told.files["added"], told.files["updated"]) == (["new.md"], ["z.md"])
+    assert copies.answers(service)["_commit"] == "v2.0.0"
+
+
 def test_check_says_what_would_happen_and_changes_nothing(lived_in: Path) -> None:
     before = picture(lived_in, objects=True)
     told = safe_update(lived_in, check=True)

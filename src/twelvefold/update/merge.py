@@ -25,7 +25,7 @@ class Sides:
     """What is merged: the old version, the service, the new version; `label` names the latter in conflicts.
 
     Not merged are files that git ignores in the service: new ones of the template, which they keep from being written,
-    and those that the template has changed.
+    and those that the template has changed. Nor are those that the service's attributes keep from being merged.
     """
 
     base: Tree
@@ -34,6 +34,7 @@ class Sides:
     label: str
     blocked: Tree = field(default_factory=dict)
     left_ignored: list[str] = field(default_factory=list)
+    left_yours: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import answers
-from .git import Refusal
+from .git import Refusal, listed
 from .merge import Merge, Sides, Stage
 from .obstacles import blocked, ignored, refuse_hidden_changes, refuse_submodules
 from .options import Options
@@ -88,9 +89,13 @@ def sides_of(
     base = elsewhere | add_folder(work, renderings.old.root, head)
     theirs = elsewhere | add_folder(work, renderings.new.root, head)
     owned = {path for path in base.keys() | theirs.keys() | ours.keys() if owner_of(renderings, prefix, path)}
-    base, theirs = (_with_those_of(ours, side, owned) for side in (base, theirs))
+    answers_file = f"{prefix}{ANSWERS_FILE}"
+    changed = {path for path in ours.keys() - owned - {answers_file} if base.get(path) != theirs.get(path)}
+    yours = _kept_by_attributes(work, sorted(changed))
+    left_yours = [path for path in yours if ours[path] != theirs.get(path)]
+    base, theirs = (_with_those_of(ours, side, owned | set(yours)) for side in (base, theirs))
     # The answers are what was just rendered, whatever was written into their file.
-    base = _with_those_of(ours, base, {f"{prefix}{ANSWERS_FILE}"})
+    base = _with_those_of(ours, base, {answers_file})
     # What a migration has moved is tracked still, where it lay.
     left_out = ignored(service.repository, head | ours, base | theirs)
     return Sides(
@@ -100,7 +105,15 @@ def sides_of(
         label=f"template-{versions.new.name}",
         blocked={path: entry for path, entry in theirs.items() if path in left_out - base.keys()},
         left_ignored=sorted(path for path in left_out & base.keys() & theirs.keys() if base[path] != theirs[path]),
+        left_yours=left_yours,
     )
+
+
+def _kept_by_attributes(work: Scratch, paths: list[str]) -> list[str]:
+    """The files that shall stay the team's whatever the template does; git itself asks only where both changed one."""
+    asked = b"".join(os.fsencode(f"{path}\0") for path in paths)
+    said = listed(work.git("check-attr", "-z", "--stdin", "merge", stdin=asked)) if paths else []
+    return [path for path, value in zip(said[::3], said[2::3], strict=True) if value == "ours"]
 
 
 def owner_of(renderings: Renderings, prefix: str, path: str) -> str | None:

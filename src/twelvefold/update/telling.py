@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import yaml
 
 from .deriving import NOT_MADE, Derived
@@ -58,7 +56,7 @@ def _files(service: Service, renderings: Renderings, proposal: Proposal, derived
             {"A": files.added, "D": files.removed}.get(status, files.merged if edited else files.updated).append(path)
     files.kept_deleted.extend(proposal.merge.kept_deleted)
     files.left_ignored.extend(proposal.sides.left_ignored)
-    files.left_yours.extend(_left_yours(proposal, work))
+    files.left_yours.extend(proposal.sides.left_yours)
     files.left_behind.extend(_left_behind(renderings, prefix, proposal.head))
     files.lost_comments.extend(_lost_comments(proposal, f"{prefix}{ANSWERS_FILE}", work))
     files.offered.extend(_offers(renderings, prefix, proposal.head, work))
@@ -78,16 +76,6 @@ def _to_make_again(renderings: Renderings, prefix: str, head: Tree, derived: Der
     left = _left_behind(renderings, prefix, head)
     names = sorted(path for path in head if owner_of(renderings, prefix, path) == "derived" and path not in left)
     return [path for path in names if not derived.done or path.removeprefix(prefix) in NOT_MADE]
-
-
-def _left_yours(proposal: Proposal, work: Scratch) -> list[str]:
-    """The files that the template has changed, and that the service's attributes keep from being merged."""
-    sides, result = proposal.sides, proposal.merge.tree
-    changed = [path for path in sides.base.keys() & sides.theirs.keys() if sides.base[path] != sides.theirs[path]]
-    left = sorted(path for path in changed if path in sides.ours and result.get(path) == sides.ours[path])
-    asked = b"".join(os.fsencode(f"{path}\0") for path in left if sides.ours[path] != sides.theirs[path])
-    said = listed(work.git("check-attr", "-z", "--stdin", "merge", stdin=asked)) if asked else []
-    return [path for path, value in zip(said[::3], said[2::3], strict=True) if value == "ours"]
 
 
 def _lost_comments(proposal: Proposal, path: str, work: Scratch) -> list[str]:
