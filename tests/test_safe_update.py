@@ -548,6 +548,18 @@ def test_what_keeps_derived_files_from_being_made_is_told_and_the_rest_is_update
     assert "no packages here" in copies.git(deriving, "log", "-1", "--format=%B")
 
 
+def test_the_first_derived_file_of_a_version_is_told_and_made(tmp_path: Path) -> None:
+    making = "setup:\nderive:\n\techo new >docs/new.md\n"
+    template = make_template(tmp_path / "template", {"Makefile": making, "docs/ownership.md": OWNERSHIP})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    named = OWNERSHIP.replace("`openapi.json`", "`openapi.json`, `docs/new.md`, `made/`")
+    release(template, "2.0.0", {"docs/ownership.md": named, "openapi.json": PAGE})
+    assert safe_update(service).files["to_make_again"] == ["docs/new.md", "openapi.json"]
+    assert undo(service) == 0
+    assert safe_update(service, derive=True).files["made_again"] == ["docs/new.md"]
+    assert (service / "docs/new.md").read_text() == "new\n"
+
+
 def test_ctrl_c_while_files_are_derived_leaves_all_as_it_was(deriving: Path, tmp_path: Path) -> None:
     started = tmp_path / "started"
     write(deriving, {"Makefile": f"setup:\n\t@sleep 60 & echo $$! >{started}.new; mv {started}.new {started}; wait\n"})

@@ -42,6 +42,14 @@ class Ownership:
         was_rendered = self.before is not None and name in self.before.rendered
         return was_rendered and self._class_now(name) is None and self.class_of(name) is not None
 
+    def new_derived(self) -> set[str]:
+        """The derived files that this version is the first to have or to name; a folder stands for no file."""
+        named = {name for name in self.named.get("derived", []) if not name.endswith("/")}
+        found = named | self.rendered
+        if self.before is not None:
+            found = (named - set(self.before.named.get("derived", [])) | self.rendered) - self.before.rendered
+        return {name for name in found if self.class_of(name) == "derived"}
+
     def _class_now(self, name: str) -> str | None:
         """The class by this version alone."""
         for owner, patterns in self.named.items():

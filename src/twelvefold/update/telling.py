@@ -74,7 +74,8 @@ def _left_behind(renderings: Renderings, prefix: str, head: Tree) -> list[str]:
 def _to_make_again(renderings: Renderings, prefix: str, head: Tree, derived: Derived) -> list[str]:
     """The derived files, or where they were made again those that take the experiments."""
     left = _left_behind(renderings, prefix, head)
-    names = sorted(path for path in head if owner_of(renderings, prefix, path) == "derived" and path not in left)
+    there = {path for path in head if owner_of(renderings, prefix, path) == "derived"}
+    names = sorted((there | {f"{prefix}{name}" for name in renderings.owners.new_derived()}) - set(left))
     return [path for path in names if not derived.done or path.removeprefix(prefix) in NOT_MADE]
 
 

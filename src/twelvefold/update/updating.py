@@ -146,7 +146,8 @@ def _is_to_derive(update: _Update, renderings: Renderings, proposal: Proposal) -
     if not update.options.derive or update.options.check or proposal.conflicts or not proposal.touched:
         return False
     prefix = update.service.repository.prefix
-    return any(owner_of(renderings, prefix, path) == "derived" for path in proposal.merge.tree)
+    there = any(owner_of(renderings, prefix, path) == "derived" for path in proposal.merge.tree)
+    return there or bool(renderings.owners.new_derived())
 
 
 def _derive(update: _Update, renderings: Renderings, tree: Tree) -> Derived:
