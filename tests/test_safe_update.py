@@ -470,8 +470,29 @@ def test_starter_and_derived_files_are_left_alone_and_new_examples_offered(tmp_p
     ]
     assert told.files["to_make_again"] == ["openapi.json"]
     assert [offer["path"] for offer in told.files["offered"]] == ["notes/b.md"]
-    command = told.files["offered"][0]["command"].partition(" > ")[0]
-    assert copies.run(*command.split(), cwd=service) == MENDED
+    assert copies.git(service, "cat-file", "blob", told.files["offered"][0]["content"]) == MENDED
+
+
+def test_the_command_that_takes_an_example_is_told_only_where_it_works(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    template = make_template(tmp_path / "template", {"docs/ownership.md": OWNERSHIP})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    release(template, "2.0.0", {"notes/new one/it's.md": PAGE})
+    commit = copies.git(template, "rev-parse", "v2.0.0^{commit}")[:12]
+    elsewhere = f"notes/new one/it's.md: as the template makes it at commit {commit}\n"
+    assert update([service], check=True) == 0
+    assert elsewhere in capsys.readouterr().out
+    body = tmp_path / "body.md"
+    assert update([service], body=body) == 0
+    named, _, command = next(line for line in capsys.readouterr().out.splitlines() if "cat-file" in line).partition(
+        ": "
+    )
+    assert named == "  notes/new one/it's.md"
+    copies.run("sh", "-c", command, cwd=service)
+    assert (service / "notes/new one/it's.md").read_text() == PAGE
+    assert elsewhere in copies.git(service, "log", "-1", "--format=%B")
+    assert elsewhere.replace("it's.md:", "it's.md`:") in body.read_text()
 
 
 def test_starter_and_derived_files_that_a_version_no_longer_has_are_left_alone(tmp_path: Path) -> None:

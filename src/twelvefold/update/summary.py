@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
 from .answers import Answers
@@ -24,10 +25,17 @@ class Conflict:
 
 @dataclass(frozen=True)
 class Offer:
-    """A new starter file, which is the team's to take or leave, and the command that takes it."""
+    """A new starter file, which is the team's to take or leave, and the object that the service gets of it."""
 
     path: str
-    command: str
+    content: str
+
+    @property
+    def command(self) -> str:
+        """What takes the file, in the service's folder of this clone: other clones do not have the object."""
+        folder, name = PurePosixPath(self.path).parent, shlex.quote(self.path)
+        making = f"mkdir -p {shlex.quote(str(folder))} && " if folder.name else ""
+        return f"{making}git cat-file blob {self.content[:12]} > {name}"
 
 
 @dataclass(frozen=True)
@@ -103,7 +111,7 @@ def as_text(summary: Summary) -> str:
         f"{summary.service}: {_headline(summary)}",
         f"Template: {_template(summary)}",
         "",
-        *_body(summary),
+        *_body(summary, here=not summary.checked),
         *_next(summary),
     ]
     return "\n".join(lines).rstrip() + "\n"
@@ -139,17 +147,18 @@ def _template(summary: Summary) -> str:
     return f"{summary.source} at commit {summary.template_commit[:12]}"
 
 
-def _body(summary: Summary) -> list[str]:
+def _body(summary: Summary, *, here: bool = False) -> list[str]:
     lines = []
-    for title, items in _lists(summary):
+    for title, items in _lists(summary, here=here):
         lines += [f"{title}:", *(f"  {item}" for item in items), ""]
     for section in summary.changelog:
         lines += [f"Changelog of {section.version}:", *(f"  {line}".rstrip() for line in section.text.splitlines()), ""]
     return lines
 
 
-def _lists(summary: Summary) -> Iterable[tuple[str, list[str]]]:
-    """Each kind of news with what belongs to it, those first that need somebody."""
+def _lists(summary: Summary, *, here: bool = False) -> Iterable[tuple[str, list[str]]]:
+    """Each kind of news with what belongs to it, those first that need somebody; `here` is for the updated clone."""
+    elsewhere = f"as the template makes it at commit {summary.template_commit[:12]}"
     files, answers = summary.files, summary.answers
     told = {
         "In conflict": [f"{one.path}: {one.why}" for one in files.conflicts],
@@ -163,7 +172,9 @@ def _lists(summary: Summary) -> Iterable[tuple[str, list[str]]]:
         "Left as they are, since git ignores them": files.left_ignored,
         "Left as yours, as .gitattributes says; the template has changed them": files.left_yours,
         "Left as yours; the template has them no longer": files.left_behind,
-        "New examples, which are yours to take": [f"{one.path}: {one.command}" for one in files.offered],
+        "New examples, which are yours to take": [
+            f"{one.path}: {one.command if here else elsewhere}" for one in files.offered
+        ],
         "Made again from the code": files.made_again,
         "To be made again (make setup derive prove)": files.to_make_again,
         "Why that could not be done": [summary.not_derived] if summary.not_derived else [],

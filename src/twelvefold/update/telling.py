@@ -141,5 +141,5 @@ def _offers(renderings: Renderings, prefix: str, head: Tree, work: Scratch) -> l
         name = place.relative_to(renderings.new.folder).as_posix()
         is_new = f"{prefix}{name}" not in head and not (renderings.old.folder / name).exists()
         if place.is_file() and is_new and renderings.owners.class_of(name) == "starter":
-            found.append(Offer(name, f"git cat-file blob {work.add(place.read_bytes())[:12]} > {name}"))
+            found.append(Offer(name, work.add(place.read_bytes())))
     return found

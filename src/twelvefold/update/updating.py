@@ -49,7 +49,7 @@ def _update(service: Service, versions: Versions, scratch: Path, options: Option
     proposal, summary = _propose(_Update(service, versions, options, scratch, work))
     if options.check or summary.outcome == UP_TO_DATE:
         return summary
-    offered = [offer.command.split()[3] for offer in summary.files.offered]
+    offered = [offer.content for offer in summary.files.offered]
     conflicts = summary.outcome == CONFLICTS
     commit = change_service(service, work, proposal, as_message(summary), conflicts=conflicts, offered=offered)
     return replace(summary, commit=commit)
