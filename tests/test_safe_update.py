@@ -653,6 +653,21 @@ def test_a_second_update_changes_nothing(tmp_path: Path) -> None:
     assert picture(service) == before
 
 
+def test_a_service_ahead_of_the_newest_release_is_up_to_date(tmp_path: Path) -> None:
+    template = make_template(tmp_path / "template", {"a.md.jinja": "{{ name }}\n"})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    write(template / "template", {"b.md": PAGE})
+    copies.commit(template, "Work on")
+    assert safe_update(service, to="HEAD").code == 0
+    told = safe_update(service)
+    assert (told.code, told.summary["outcome"]) == (0, "up to date")
+    assert told.summary["new"].startswith("1.0.0-1-g")
+    told = safe_update(service, data=["name=bills"])
+    assert (told.code, told.summary["outcome"]) == (0, "updated")
+    assert (service / "b.md").exists()
+    assert safe_update(service, to="1.0.0").code == 2
+
+
 def test_a_changed_answer_is_an_update_like_any_other(tmp_path: Path) -> None:
     files: Files = {"a.md.jinja": "{{ name }}\n" + PAGE, "{% if name == 'orders' %}only.md{% endif %}": PAGE}
     template = make_template(tmp_path / "template", files)
