@@ -683,6 +683,25 @@ def test_a_changed_answer_is_an_update_like_any_other(tmp_path: Path) -> None:
     assert copies.answers(service) == copies.answers(fresh)
 
 
+def test_an_answer_that_would_be_forgotten_is_refused(tmp_path: Path) -> None:
+    asked = "cache:\n  type: bool\n  default: false\nkind:\n  type: str\n  default: redis\n  when: '{{ cache }}'\n"
+    others = "hidden:\n  type: str\n  default: a\n  when: false\ntoken:\n  type: str\n  secret: true\n  default: b\n"
+    text = "{{ token }} {{ kind if cache else '' }}\n"
+    template = make_template(tmp_path / "template", {"a.md.jinja": text}, QUESTION + asked + others)
+    service = copies.generate_committed(template, tmp_path / "orders")
+    before = picture(service)
+    for given, lost in (["kind=valkey"], "kind"), (["hidden=c", "name=bills"], "hidden"):
+        told = safe_update(service, data=given)
+        assert told.code == 2
+        assert (
+            f"does not ask for {lost} with these answers, so that -d would be forgotten: leave it out"
+            in told.summary["reason"]
+        )
+    assert picture(service) == before
+    assert safe_update(service, data=["kind=valkey", "cache=true", "token=c"]).code == 0
+    assert (service / "a.md").read_text() == "c valkey\n"
+
+
 def test_answers_are_kept_and_what_is_new_or_other_is_told(tmp_path: Path) -> None:
     old = QUESTION + "size:\n  type: int\n  default: 1\ncolour:\n  type: str\n  choices: [red, blue]\n  default: red\n"
     new = old.replace("default: 1", "default: 2").replace("[red, blue]", "[red, green]")

@@ -18,7 +18,7 @@ from ..update.merge import Sides, merge
 from ..update.options import Options
 from ..update.ownership import ownership
 from ..update.proposal import propose
-from ..update.rendering import Order, Rendering, render, render_asking_all
+from ..update.rendering import Order, Rendering, refuse_lost_answers, render, render_asking_all
 from ..update.service import ANSWERS_FILE, Repository, Service, open_foreign
 from ..update.template import HOST, Version, address, holds_a_secret, open_template, wanted_version
 from ..update.transition import alone, recover_first
@@ -116,9 +116,7 @@ def _standard(service: Service, scratch: Path, options: Options, wish: Wish) -> 
     standard = _render(service, version, scratch, order, guesses, asks=wish.asks)
     if not standard.rendering.recorded.get("_commit"):
         raise Refusal(f"The template at {template.shown} records no answers, so it could not update the service.")
-    if unknown := options.answers.keys() - standard.rendering.questions.keys():
-        known = ", ".join(standard.rendering.asked)
-        raise Refusal(f"The template has no question {', '.join(sorted(unknown))}: it has {known}.")
+    refuse_lost_answers(options.answers, standard.rendering)
     _draft_factors(service, standard.rendering)
     return standard
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import answers
-from .git import Refusal, listed
+from .git import listed
 from .merge import Merge, Sides, Stage
 from .obstacles import blocked, ignored, refuse_hidden_changes, refuse_submodules
 from .options import Options
 from .ownership import Ownership, ownership
-from .rendering import Order, Rendering, at_a_terminal, render, render_asking
+from .rendering import Order, Rendering, at_a_terminal, refuse_lost_answers, render, render_asking
 from .service import ANSWERS_FILE, Service
 from .template import Template, Version
 from .trees import SUBMODULE, Scratch, Tree, add_folder
@@ -74,8 +74,7 @@ def render_both(
     )
     asks = at_a_terminal() and not options.yes
     new = (render_asking if asks else render)(order, scratch / "new" / name, prefix, f"Version {versions.new.said}")
-    if unknown := options.answers.keys() - new.questions.keys():
-        raise Refusal(f"The template has no question {', '.join(sorted(unknown))}: it has {', '.join(new.asked)}.")
+    refuse_lost_answers(options.answers, new)
     told = answers.compare(service.answers, old, new, dict(options.answers))
     return Renderings(old, new, ownership(new, old), told)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -131,6 +131,19 @@ def _refuse_half_answers(changed: Mapping[str, Any], questions: Mapping[str, Any
         asks_yes_or_no = questions.get(name, {}).get("type") == "bool"
         if asks_yes_or_no and isinstance(answer, str) and answer.strip().lower() not in YES_OR_NO:
             raise Refusal(f"-d {name}={answer} is no answer to a yes/no question: say {name}=true or {name}=false.")
+
+
+def refuse_lost_answers(given: Iterable[str], rendering: Rendering) -> None:
+    """Raises Refusal for an answer that nothing records: to no question, or to one that is not asked."""
+    if unknown := set(given) - rendering.questions.keys():
+        known = ", ".join(rendering.asked)
+        raise Refusal(f"The template has no question {', '.join(sorted(unknown))}: it has {known}.")
+    secret = set(rendering.worker.template.secret_questions)
+    if lost := set(given) - rendering.recorded.keys() - secret:
+        raise Refusal(
+            f"The template does not ask for {', '.join(sorted(lost))} with these answers, so that -d would be "
+            "forgotten: leave it out, or change the answers that the question depends on too."
+        )
 
 
 def _loaded(answers: bytes) -> dict[str, Any]:
