@@ -1157,10 +1157,15 @@ def test_undo_refuses_on_a_branch_that_has_no_update(lived_in: Path, capsys: pyt
     copies.git(service, "checkout", "--quiet", "main")
     assert safe_update(service).code == 0
     copies.git(service, "branch", "copy")
-    for branch in ("feature", "bare", "copy"):
+    for branch, said in (
+        ("feature", "on another branch: git switch main first"),
+        ("bare", "on another branch: git switch main first"),
+        ("copy", "This branch has the update from another one: git revert"),
+        ("main", "Other branches have the update too, such as copy: git revert"),
+    ):
         copies.git(service, "checkout", "--quiet", branch)
-        assert "on another branch: git switch main first" in undoing_is_refused(service, capsys)
-    copies.git(service, "checkout", "--quiet", "main")
+        assert said in undoing_is_refused(service, capsys)
+    copies.git(service, "branch", "-D", "copy")
     assert undo(service) == 0
     assert picture(service) == before
 
@@ -1497,6 +1502,47 @@ def test_what_was_committed_after_a_crash_stays(small: Path, capsys: pytest.Capt
     assert (small / "a.md").read_text() == mended(edited(page("a")))
 
 
+def test_what_was_staged_after_a_crash_stays_staged(small: Path) -> None:
+    crashed(small)
+    copies.git(small, "reset", "--quiet", "--hard")
+    copies.git(small, "clean", "--quiet", "--force", "-d")
+    stage_file(small)
+    before = copies.git(small, "ls-files", "--stage")
+    assert undo(small) == 0
+    assert copies.git(small, "ls-files", "--stage") == before
+
+
+def test_what_was_staged_beside_the_update_stays_when_that_is_taken_back(
+    interrupted: Interrupted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, install = interrupted.service, transition._install_index
+
+    def install_and_stage(*arguments: Any, **options: Any) -> None:
+        install(*arguments, **options)
+        if options:
+            write(service, {"staged.md": TEAM})
+            copies.git(service, "add", "staged.md")
+            stop()
+
+    monkeypatch.setattr(transition, "_install_index", install_and_stage)
+    with pytest.raises(KeyError):
+        carry_out(service, interrupted.step)
+    staged = copies.git(service, "diff", "--cached", "--name-only").split()
+    assert staged == ["staged.md"]
+    copies.git(service, "rm", "--quiet", "--force", "staged.md")
+    assert picture(service) == interrupted.before
+
+
+def test_what_was_noted_and_cannot_be_read_is_put_aside(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    crashed(small)
+    (small / ".git/twelvefold/journal.json").write_text("")
+    assert undo(small) == 2
+    assert "what it had noted cannot be read" in capsys.readouterr().err
+    copies.git(small, "reset", "--quiet", "--hard")
+    copies.git(small, "clean", "--quiet", "--force", "-d")
+    assert safe_update(small).code == 0
+
+
 def test_an_update_says_what_it_took_back_first(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
     crashed(small)
     write(small, {"a.md": "edited after the crash\n", "gone.md": TEAM})
@@ -1599,6 +1645,54 @@ def test_a_second_ctrl_c_does_not_stop_the_taking_back(small: Path, monkeypatch:
     assert update([small], yes=True) == 130
     assert picture(small) == before
     assert not transition.is_interrupted(find_repository(small))
+
+
+def test_who_stops_an_update_that_is_made_is_told_so(
+    small: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    remove = shutil.rmtree
+
+    def interrupted_while_tidying(*arguments: Any, **options: Any) -> None:
+        if "twelvefold-update-" in Path(arguments[0]).name:
+            os.kill(os.getpid(), signal.SIGINT)
+        remove(*arguments, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", interrupted_while_tidying)
+    assert update([small, small], yes=True) == 130
+    told = capsys.readouterr()
+    assert "from 1.0.0 to 2.0.0, without a conflict" in told.out
+    assert told.err == f"Stopped; as it was: {small}.\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="not run: no /dev/full here")
+@pytest.mark.parametrize("options", [{}, {"as_json": True}, {"body": Path("/dev/full")}])
+def test_an_update_that_cannot_be_told_is_made_all_the_same(small: Path, options: dict[str, Any]) -> None:
+    words = [*(["--json"] if "as_json" in options else []), *(["--body", "/dev/full"] if "body" in options else [])]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "twelvefold", "update", str(small), *words],
+            env={**os.environ, "PYTHONPATH": str(copies.ROOT / "src")},
+            stdout=full if "body" not in options else subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert "What was done could not be told" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (small / "a.md").read_text() == mended(page("a"))
+
+
+def test_a_file_that_git_ignores_outlives_git_s_own_abort(tmp_path: Path) -> None:
+    template = make_template(tmp_path / "template", {".gitignore.jinja": "*.ini\n"})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    release(template, "2.0.0", {"own.ini": PAGE})
+    write(service, {"own.ini": TEAM})
+    told = safe_update(service)
+    assert told.conflicts == ["own.ini"]
+    assert "git rm --cached own.ini leaves it" in told.files["conflicts"][0]["why"]
+    copies.git(service, "cherry-pick", "--abort")
+    assert [path.read_bytes() for path in (service / ".git/twelvefold/rescued").rglob("own.ini")] == [TEAM]
 
 
 def test_the_guard_takes_back_what_the_process_itself_cannot(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:

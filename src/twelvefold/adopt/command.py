@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from ..update.command import INTERRUPTED, answers
 from ..update.ending import ending_as_by_an_interrupt
@@ -72,11 +71,8 @@ def _show_then_defaults(comparison: Comparison) -> Choices:
 def _refusing(path: Path, options: Options, wish: Wish) -> Summary:
     """What was done, or why nothing was. Raises Stopped or KeyboardInterrupt when a person stops it."""
     try:
-        with (
-            ending_as_by_an_interrupt(),
-            TemporaryDirectory(prefix="twelvefold-adopt-", ignore_cleanup_errors=True) as scratch,
-        ):
-            return adopt_service(find_repository(path), Path(scratch).resolve(), options, wish)
+        with ending_as_by_an_interrupt() as ending, ending.scratch("twelvefold-adopt-") as scratch:
+            return adopt_service(find_repository(path), scratch, options, wish)
     except Stopped:
         raise
     except Refusal as refusal:

@@ -8,7 +8,7 @@ from typing import Any
 from .git import GitError, Refusal, git, say
 from .proposal import Proposal
 from .service import ANSWERS_FILE, Repository, Service
-from .transition import Step, carry_out
+from .transition import Step, carry_out, rescue
 from .trees import Scratch, entry_line, removal_line
 
 
@@ -37,6 +37,10 @@ def change_service(
         made, notes = service.head, {"MERGE_MSG": message, "CHERRY_PICK_HEAD": f"{change}\n"}
     else:
         made, notes = _commit(service, merged, service.head, message, *_signing(service)), {}
+    for path in proposal.blocked:  # which git cherry-pick --abort would delete
+        place = service.repository.top / path
+        if place.is_symlink() or place.is_file():
+            rescue(service.repository, path)
     carry_out(service.repository, _step(service, proposal, made, notes, title=message.partition("\n")[0]))
     return None if made == service.head else made
 

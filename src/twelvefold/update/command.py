@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from ..wording import shown
-from .ending import ending_as_by_an_interrupt
+from .ending import Ending, ending_as_by_an_interrupt
 from .git import GitError, Refusal, Stopped
 from .newest import become_newest
 from .options import Options
@@ -47,22 +47,36 @@ def update(
         return 2
     summaries: list[Summary] = []
     try:
-        with ending_as_by_an_interrupt():
+        with ending_as_by_an_interrupt() as ending:
             for path in paths:
-                summaries.append(summary := _refusing(path, options))
+                summaries.append(summary := _refusing(path, options, ending))
                 if not as_json:
-                    _tell(summary)
+                    _telling(partial(_tell, summary))
+                ending.end_if_wanted()
         code = max(summary.exit_code for summary in summaries)
     except (KeyboardInterrupt, Stopped):
         left = ", ".join(map(str, paths[len(summaries) :]))
         sys.stderr.write(f"Stopped; as it was: {left or 'nothing'}.\n")
         code = INTERRUPTED
     if as_json:
-        sys.stdout.write(json.dumps([as_data(summary) for summary in summaries], indent=2, default=str) + "\n")
+        _telling(lambda: print(json.dumps([as_data(summary) for summary in summaries], indent=2, default=str)))
     if body is not None:
         # A name need not be text; the update is made by now, so that it must not keep it from being told.
-        body.write_text("\n".join(as_pull_request(summary) for summary in summaries), "utf-8", "backslashreplace")
+        text = "\n".join(as_pull_request(summary) for summary in summaries)
+        _telling(partial(body.write_text, text, "utf-8", "backslashreplace"))
     return code
+
+
+def _telling(tell: Callable[[], object]) -> None:
+    """Tells what was done, which stays done where there is no room to tell it."""
+    try:
+        tell()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        sys.stderr.write(f"What was done could not be told: {error}\n")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries again when it ends
 
 
 def let_the_newest_release_do_it(path: Path, yes: bool) -> int:
@@ -110,15 +124,11 @@ def _tell(summary: Summary) -> None:
     (sys.stderr if summary.outcome == REFUSED else sys.stdout).write("\n".join(lines))
 
 
-def _update(path: Path, options: Options) -> Summary:
-    with TemporaryDirectory(prefix="twelvefold-update-", ignore_cleanup_errors=True) as scratch:
-        return update_service(find_repository(path), Path(scratch).resolve(), options)
-
-
-def _refusing(path: Path, options: Options) -> Summary:
+def _refusing(path: Path, options: Options, ending: Ending) -> Summary:
     """What was done, or why nothing was. Raises Stopped or KeyboardInterrupt when a person stops it."""
     try:
-        return _update(path, options)
+        with ending.scratch("twelvefold-update-") as scratch:
+            return update_service(find_repository(path), scratch, options)
     except Stopped:
         raise
     except Refusal as refusal:

@@ -107,10 +107,15 @@ def _conflicts(proposal: Proposal) -> list[Conflict]:
     for stage in proposal.merge.stages:
         numbers.setdefault(stage.path, set()).add(stage.number)
     found = [Conflict(path, _reason(proposal, path, sides)) for path, sides in sorted(numbers.items())]
-    stays = "the template brings it, and a file that git ignores lies there; yours stays"
+    stays = "the template brings it, and a file that git ignores lies there; yours stays, with a copy in git's folder"
     return [
         *found,
-        *(Conflict(path, f"{stays}: git show :3:{path} has the other") for path in sorted(proposal.blocked)),
+        *(
+            Conflict(
+                path, f"{stays} twelvefold/rescued. git show :3:{path} has the other, git rm --cached {path} leaves it"
+            )
+            for path in sorted(proposal.blocked)
+        ),
     ]
 
 

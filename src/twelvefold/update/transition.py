@@ -27,7 +27,7 @@ from .guard import guarded
 from .itself import undo_command
 from .obstacles import blocked, refuse_hidden_changes, refuse_submodules
 from .service import Repository, refuse_what_is_under_way
-from .trees import SUBMODULE, Tree, entry_line, index_info, read_tree
+from .trees import SUBMODULE, Tree, entry_line, index_info, read_tree, removal_line
 
 JOURNAL, LAST, SET_ASIDE = "journal.json", "last.json", "set-aside.json"
 LAST_HAS = {"title", "head", "new_head", "branch", "notes", "keep"}  # what taking a step back needs of its journal
@@ -122,7 +122,14 @@ def recover(repository: Repository) -> str:
     Raises Refusal when other commits were checked out since: what lies there then is theirs.
     """
     state = state_folder(repository)
-    journal = _journal(repository)
+    try:
+        journal = _journal(repository)
+    except ValueError:  # no JSON, or no UTF-8
+        (state / JOURNAL).replace(state / SET_ASIDE)
+        raise Refusal(
+            f"An update of {repository.folder} was interrupted, and what it had noted cannot be read, so nothing is "
+            "taken back: see with git status whether files of the update are left, then run this again."
+        ) from None
     if repository.head not in (journal["head"], journal["new_head"]):
         (state / JOURNAL).replace(state / SET_ASIDE)
         raise Refusal(
@@ -159,8 +166,7 @@ def _take_back_step(repository: Repository, journal: dict[str, Any]) -> list[str
         _note(repository, name, content)
     if repository.head == journal["new_head"]:
         _move_branch(repository, f"undo: {journal['title']}", journal["new_head"], journal["head"])
-    if _entries(repository, _index(repository)) != _entries(repository, state / "before.index"):
-        _install_index(repository, state / "before.index")
+    _take_back_index(repository)
     changed = [*journal["write"], *journal["remove"]]
     rescued = [found for path in changed if (found := _take_back(repository, path))]
     for folder in reversed(journal["new_folders"]):
@@ -398,6 +404,34 @@ def _note(repository: Repository, name: str, content: str | None) -> None:
 
 
 # -- Taking back ------------------------------------------------------------------------------------------------------
+
+
+def _take_back_index(repository: Repository) -> None:
+    """Brings the index back as it was; what somebody has staged in between stays."""
+    state = state_folder(repository)
+    now = _entries(repository, _index(repository))
+    before, after = (_entries(repository, state / f"{name}.index") for name in ("before", "after"))
+    if now == after != before:
+        _install_index(repository, state / "before.index")
+    if now in (before, after):
+        return
+    was, became, has = map(_by_path, (before, after, now))
+    ours = [path for path in was.keys() | became.keys() if has.get(path) == became.get(path) != was.get(path)]
+    if ours:
+        mixed = state / "mixed.index"
+        shutil.copy2(_index(repository), mixed)
+        lines = [removal_line(path, repository.head) for path in ours]
+        lines += [line for path in ours for line in was.get(path, [])]
+        arguments = ("update-index", "-z", "--add", "--replace", "--index-info")
+        git(repository.top, *arguments, stdin=index_info(lines), env={"GIT_INDEX_FILE": str(mixed)})
+        _install_index(repository, mixed)
+
+
+def _by_path(entries: bytes) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for line in listed(entries):
+        found.setdefault(line.partition("\t")[2], []).append(line)
+    return found
 
 
 def _take_back(repository: Repository, path: str) -> str | None:

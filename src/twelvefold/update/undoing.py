@@ -69,6 +69,8 @@ def _refuse_another_branch(repository: Repository, last: dict[str, Any]) -> None
     if branch in ("HEAD", say(repository.top, "rev-parse", "--symbolic-full-name", "HEAD")):
         return
     if _object(repository, branch) is not None:  # it may have another name by now
+        if (made := _commit_of(repository, last)) is not None:
+            raise Refusal(f"This branch has the update from another one: git revert {made[:10]} takes it back here.")
         name = shlex.quote(branch.removeprefix("refs/heads/"))
         raise Refusal(f"The update was made on another branch: git switch {name} first.")
 
@@ -83,6 +85,10 @@ def _refuse_later_work(repository: Repository, head: str, last: dict[str, Any]) 
         raise Refusal(f"There are commits beside the update's: {revert}")
     if say(repository.top, "for-each-ref", "--contains", head, "refs/remotes"):
         raise Refusal(f"The update has been pushed: {revert}")
+    here = say(repository.top, "rev-parse", "--symbolic-full-name", "HEAD")
+    having = say(repository.top, "for-each-ref", "--format=%(refname)", "--contains", head, "refs/heads").splitlines()
+    if others := [name.removeprefix("refs/heads/") for name in having if name != here]:
+        raise Refusal(f"Other branches have the update too, such as {others[0]}: {revert}")
     changed = listed(git(repository.top, "status", "--porcelain", "-z", "--untracked-files=no", "--no-renames"))
     if changed:
         names = ", ".join(line[3:] for line in changed[:5])
