@@ -204,7 +204,7 @@ def test_prove_says_that_git_is_missing(service: Path, tmp_path: Path) -> None:
 
 def test_prove_looks_before_the_run_where_its_evidence_goes(service: Path) -> None:
     for place in (service / "page.md", service / "page.md" / "below"):
-        assert_one_line(run("prove", service, "--evidence", place), f"--evidence {place} cannot be written")
+        assert_one_line(run("prove", service, "--evidence", place), f"The evidence cannot be written to {place}")
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"{}", b"\xff", b'{"keep": []}'])

@@ -128,11 +128,13 @@ def test_making_derived_files_runs_code_that_is_trusted_first(template: Path, se
     ("name", "value"), [("safe.bareRepository", "explicit"), ("column.ui", "always"), ("log.showSignature", "true")]
 )
 def test_a_person_s_own_settings_of_git(
-    template: Path, service: Path, default_gitconfig: GitConfig, name: str, value: str
+    template: Path, service: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     for number in range(2, 12):
         release(template, f"{number}.0.0", {"page.md": f"{MENDED}{number}"})
-    default_gitconfig.set({name: value})
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", name)
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", value)
     assert shell(f"twelvefold drift --or-behind {service}").returncode == 1
     assert safe_update(service).summary["new"] == "11.0.0"
 
