@@ -1543,6 +1543,29 @@ def test_what_was_noted_and_cannot_be_read_is_put_aside(small: Path, capsys: pyt
     assert safe_update(small).code == 0
 
 
+def test_a_power_cut_finds_on_the_disk_what_the_update_had_written(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: set[int] = set()
+    sync, put_in_place = os.fsync, transition._put_in_place
+
+    def note(opened: int) -> None:
+        synced.add(os.fstat(opened).st_ino)
+        sync(opened)
+
+    def look_first(repository: Repository, step: transition.Step) -> None:
+        state = transition.state_folder(repository)
+        needed = {state / "before", state / "before/a.md", state / "before.index", state / "after.index"}
+        assert {place for place in needed if place.stat().st_ino not in synced} == set()
+        put_in_place(repository, step)
+
+    monkeypatch.setattr(os, "fsync", note)
+    monkeypatch.setattr(transition, "_put_in_place", look_first)
+    assert safe_update(small).code == 0
+    written = {small / name for name in ("a.md", "new.md", ".git/index", ".git/twelvefold/last.json")}
+    assert {place for place in written if place.stat().st_ino not in synced} == set()
+
+
 def test_an_update_says_what_it_took_back_first(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
     crashed(small)
     write(small, {"a.md": "edited after the crash\n", "gone.md": TEAM})

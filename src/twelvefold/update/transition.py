@@ -184,6 +184,7 @@ def rescue(repository: Repository, path: str) -> str:
     place = folder / str(number) / path
     place.parent.mkdir(parents=True)
     shutil.copy2(repository.top / path, place, follow_symlinks=False)
+    _sync(place)
     return str(place)
 
 
@@ -212,6 +213,7 @@ def _prepare(repository: Repository, step: Step) -> dict[str, Any]:
     if step.was is not None:
         _refuse_changes_meanwhile(repository, step, step.was)
     _make_index(repository, step)
+    _sync_all(state)
     return {
         "title": step.title,
         "head": step.head,
@@ -315,7 +317,8 @@ def _put_in_place(repository: Repository, step: Step) -> None:
     for path in step.write:
         _refuse_later_change(repository, path)
         _place(repository, state / "after" / path, path)
-    index = state / "after.index"
+    index = state / "refreshed.index"  # another one, since git leaves what it writes to be lost by a power cut
+    shutil.copy2(state / "after.index", index)
     # Looks at the files that were written, so that the next git command need not; exits with 1 where a conflict is.
     git(repository.top, "update-index", "-q", "--refresh", env={"GIT_INDEX_FILE": str(index)}, may_exit=1)
     _install_index(repository, index, instead_of=state / "before.index")
@@ -342,6 +345,7 @@ def _place(repository: Repository, source: Path, path: str) -> None:
     if place.is_dir() and not place.is_symlink():
         place.rmdir()  # an empty folder, which git does not know
     _copy(source, ready)
+    _sync(ready)
     try:
         ready.replace(place)
     except OSError as error:
@@ -350,6 +354,7 @@ def _place(repository: Repository, source: Path, path: str) -> None:
         # The git directory is on another disk.
         beside = _beside(place)
         _copy(source, beside)
+        _sync(beside)
         beside.replace(place)
 
 
@@ -379,6 +384,7 @@ def _install_index(repository: Repository, source: Path, *, instead_of: Path | N
     lock, ready = repository.git_dir / "index.lock", state_folder(repository) / "placing.index"
     ready.unlink(missing_ok=True)  # one that was left behind may be the index itself
     shutil.copy2(source, ready)
+    _sync(ready)
     try:
         os.link(ready, lock)
     except FileExistsError:
@@ -525,6 +531,24 @@ def _write(path: Path, text: str) -> None:
     ready = path.with_name(f"{path.name}.twelvefold")
     with ready.open("w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    _sync(ready)
     ready.replace(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    """Waits until a file or a folder is on the disk, so that a power cut does not leave it empty."""
+    if path.is_symlink():  # its folder has all of it
+        return
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def _sync_all(folder: Path) -> None:
+    """Waits until all that taking a step back needs is on the disk, before anything is changed."""
+    for place in [folder / "before", *(folder / "before").rglob("*"), *folder.glob("*.index")]:
+        if place.exists():
+            _sync(place)
