@@ -115,7 +115,7 @@ def picture(service: Path, *, objects: bool = False) -> dict[str, Any]:
     files = (path for path in service.rglob("*") if ".git" not in path.relative_to(service).parts)
     own = (
         name
-        for name in ("MERGE_MSG", "CHERRY_PICK_HEAD", "index.lock", "HEAD.lock")
+        for name in ("MERGE_MSG", "CHERRY_PICK_HEAD", "CHERRY_PICK_HEAD.lock", "index.lock", "HEAD.lock")
         if (service / ".git" / name).exists()
     )
     return {

@@ -1197,6 +1197,19 @@ def test_undo_leaves_a_cherry_pick_of_the_team_alone(lived_in: Path, capsys: pyt
     assert "CHERRY_PICK_HEAD" in picture(lived_in)["own"]
 
 
+def test_git_keeps_that_an_update_is_under_way_as_it_likes(lived_in: Path) -> None:
+    before, git_dir = picture(lived_in), lived_in / ".git"
+    copies.git(lived_in, "config", "core.logAllRefUpdates", "always")
+    assert safe_update(lived_in).code == 1
+    assert (git_dir / "logs/CHERRY_PICK_HEAD").exists()  # so that it was git that has written it
+    (git_dir / "packed-refs").write_text(f"{(git_dir / 'CHERRY_PICK_HEAD').read_text().strip()} CHERRY_PICK_HEAD\n")
+    (git_dir / "CHERRY_PICK_HEAD").unlink()
+    assert "an update is under way" in safe_update(lived_in).summary["reason"]
+    assert undo(lived_in) == 0
+    assert "CHERRY_PICK_HEAD" not in (git_dir / "packed-refs").read_text()
+    assert picture(lived_in) == before
+
+
 COMMIT = ("commit", "--all", "--no-edit")
 
 
@@ -1510,6 +1523,14 @@ def test_what_was_staged_after_a_crash_stays_staged(small: Path) -> None:
     before = copies.git(small, "ls-files", "--stage")
     assert undo(small) == 0
     assert copies.git(small, "ls-files", "--stage") == before
+
+
+def test_a_lock_that_a_crash_has_left_is_removed(lived_in: Path) -> None:
+    before = picture(lived_in)
+    crashed(lived_in)
+    (lived_in / ".git/CHERRY_PICK_HEAD.lock").touch()
+    assert undo(lived_in) == 0
+    assert picture(lived_in) == before
 
 
 def test_what_was_staged_beside_the_update_stays_when_that_is_taken_back(

@@ -26,6 +26,7 @@ UNDER_WAY = {
     "BISECT_LOG": ("a bisection", "git bisect reset"),
     "index.lock": ("another git command", "wait for it, or delete the file index.lock if none runs"),
 }
+REFS = {"CHERRY_PICK_HEAD", "REVERT_HEAD"}  # which git keeps as refs, so that they need not be files
 
 
 class NoRepository(Refusal):
@@ -50,6 +51,13 @@ class Repository:
     def head(self) -> str:
         """The commit that is checked out."""
         return say(self.top, "rev-parse", "--verify", "HEAD")
+
+    def find(self, name: str) -> str | None:
+        """The object that git knows by a name, if there is one."""
+        try:
+            return say(self.top, "rev-parse", "--verify", "--quiet", name)
+        except GitError:
+            return None
 
 
 @dataclass(frozen=True)
@@ -115,7 +123,7 @@ def _refuse_no_commit(repository: Repository) -> None:
 def refuse_what_is_under_way(repository: Repository) -> None:
     """Raises Refusal while something else is being done in the repository."""
     for name, (what, remedy) in UNDER_WAY.items():
-        if (repository.git_dir / name).exists():
+        if (repository.git_dir / name).exists() or (name in REFS and repository.find(name)):
             end = remedy.format(undo=undo_command())
             raise Refusal(f"{what.capitalize()} is under way in {repository.top}: end it first ({end}).")
 

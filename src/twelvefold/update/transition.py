@@ -26,7 +26,7 @@ from .git import Refusal, git, listed, say
 from .guard import guarded
 from .itself import undo_command
 from .obstacles import blocked, refuse_hidden_changes, refuse_submodules
-from .service import Repository, refuse_what_is_under_way
+from .service import REFS, Repository, refuse_what_is_under_way
 from .trees import SUBMODULE, Tree, entry_line, index_info, read_tree, removal_line
 
 JOURNAL, LAST, SET_ASIDE = "journal.json", "last.json", "set-aside.json"
@@ -223,7 +223,7 @@ def _prepare(repository: Repository, step: Step) -> dict[str, Any]:
         "remove": step.remove,
         "new_folders": _missing_folders(repository, step),
         "notes": dict(step.notes),
-        "old_notes": {name: _read(repository.git_dir / name) for name in step.notes},
+        "old_notes": {name: _noted(repository, name) for name in step.notes},
         "keep": dict(step.keep),
     }
 
@@ -404,9 +404,21 @@ def _move_branch(repository: Repository, title: str, old: str, new: str) -> None
 def _note(repository: Repository, name: str, content: str | None) -> None:
     place = repository.git_dir / name
     if content is None:
-        place.unlink(missing_ok=True)
-    elif _read(place) != content:
+        if name in REFS and repository.find(name):
+            git(repository.top, "update-ref", "--no-deref", "-d", name)
+        place.unlink(missing_ok=True)  # of a ref too, when git cannot read it
+    elif _noted(repository, name) == content:
+        return
+    elif name in REFS:
+        git(repository.top, "update-ref", "--no-deref", name, content.strip())
+    else:
         _write(place, content)
+
+
+def _noted(repository: Repository, name: str) -> str | None:
+    if name not in REFS:
+        return _read(repository.git_dir / name)
+    return f"{found}\n" if (found := repository.find(name)) else None
 
 
 # -- Taking back ------------------------------------------------------------------------------------------------------
@@ -468,11 +480,12 @@ def _unlock(repository: Repository, journal: dict[str, Any]) -> None:
     ready = state / "placing.index"
     if lock.exists() and ready.exists() and lock.samefile(ready):
         lock.unlink()
-    names = ("HEAD", journal["branch"])
-    for name in names if journal["new_head"] != journal["head"] else ():
+    notes: dict[str, str | None] = {name: note for name, note in journal["notes"].items() if name in REFS}
+    ours = ("", f"{journal['new_head']}\n", f"{journal['head']}\n", *notes.values())
+    moved = ("HEAD", journal["branch"]) if journal["new_head"] != journal["head"] else ()
+    for name in (*moved, *notes):
         path = Path(say(repository.top, "rev-parse", "--git-path", f"{name}.lock"))
         lock = repository.top / path
-        ours = ("", f"{journal['new_head']}\n", f"{journal['head']}\n")
         if lock.exists() and lock.stat().st_mtime >= (state / JOURNAL).stat().st_mtime and _read(lock) in ours:
             lock.unlink()
 

@@ -6,7 +6,7 @@ import os
 import shlex
 from typing import Any
 
-from .git import GitError, Refusal, git, listed, say, succeeds
+from .git import Refusal, git, listed, say, succeeds
 from .itself import undo_command
 from .service import ANSWERS_FILE, Repository
 from .transition import Step, alone, carry_out, is_as_written, is_interrupted, last_step, recover, rescue, tell
@@ -56,7 +56,7 @@ def _refuse_another_service(repository: Repository, last: dict[str, Any]) -> Non
 
 def _waits_for_a_commit(repository: Repository, last: dict[str, Any]) -> bool:
     """Whether the update lies there uncommitted: as git's cherry-pick, or in the index once that was ended."""
-    picked = _object(repository, "CHERRY_PICK_HEAD")
+    picked = repository.find("CHERRY_PICK_HEAD")
     if picked is None:
         return _has_update(repository, "", last)
     of_the_update: str | None = last["notes"].get("CHERRY_PICK_HEAD")
@@ -68,7 +68,7 @@ def _refuse_another_branch(repository: Repository, last: dict[str, Any]) -> None
     branch = last["branch"]
     if branch in ("HEAD", say(repository.top, "rev-parse", "--symbolic-full-name", "HEAD")):
         return
-    if _object(repository, branch) is not None:  # it may have another name by now
+    if repository.find(branch) is not None:  # it may have another name by now
         if (made := _commit_of(repository, last)) is not None:
             raise Refusal(f"This branch has the update from another one: git revert {made[:10]} takes it back here.")
         name = shlex.quote(branch.removeprefix("refs/heads/"))
@@ -81,7 +81,7 @@ def _refuse_later_work(repository: Repository, head: str, last: dict[str, Any]) 
     if made is None:
         raise Refusal("There is no update to take back: neither the branch nor the index has the last one.")
     revert = f"git revert {made[:10]} takes it back with a commit of its own."
-    if made != head or _object(repository, f"{head}^") != last["head"]:
+    if made != head or repository.find(f"{head}^") != last["head"]:
         raise Refusal(f"There are commits beside the update's: {revert}")
     if say(repository.top, "for-each-ref", "--contains", head, "refs/remotes"):
         raise Refusal(f"The update has been pushed: {revert}")
@@ -108,15 +108,8 @@ def _commit_of(repository: Repository, last: dict[str, Any]) -> str | None:
 def _has_update(repository: Repository, commit: str, last: dict[str, Any]) -> bool:
     """Whether a commit, or the index where none is named, records what the update has recorded."""
     answers = f":{repository.prefix}{ANSWERS_FILE}"
-    recorded = _object(repository, f"{commit}{answers}")
-    return recorded == last["keep"]["answers"] and recorded != _object(repository, f"{last['head']}{answers}")
-
-
-def _object(repository: Repository, name: str) -> str | None:
-    try:
-        return say(repository.top, "rev-parse", "--verify", "--quiet", name)
-    except GitError:
-        return None
+    recorded = repository.find(f"{commit}{answers}")
+    return recorded == last["keep"]["answers"] and recorded != repository.find(f"{last['head']}{answers}")
 
 
 def _step(last: dict[str, Any], head: str, tree: Tree, touched: set[str], left: set[str]) -> Step:
@@ -142,4 +135,4 @@ def _is_edited(repository: Repository, tree: Tree, path: str) -> bool:
     if place.is_symlink():
         return True
     content = say(repository.top, "hash-object", f"--path={path}", "--", str(place))
-    return _object(repository, f"HEAD:{path}") != content and not (path in tree and tree[path].oid == content)
+    return repository.find(f"HEAD:{path}") != content and not (path in tree and tree[path].oid == content)
