@@ -17,12 +17,12 @@ def ignored(repository: Repository, ours: Tree, side: Tree) -> set[str]:
     found = set()
     for path in side.keys() - ours.keys():
         place, name = repository.top / path, tracked.get(path.casefold(), "")
-        if _is_file(repository.top, path) and not (name and _is_the_same(repository.top, place, name, path)):
+        if is_file(repository.top, path) and not (name and _is_the_same(repository.top, place, name, path)):
             found.add(path)
     return found
 
 
-def _is_file(top: Path, path: str) -> bool:
+def is_file(top: Path, path: str) -> bool:
     """Whether a file or a link lies at a path; what a link in its place leads to lies elsewhere."""
     if any((top / parent).is_symlink() for parent in PurePosixPath(path).parents[:-1]):
         return False

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+
 import yaml
 
 from .deriving import NOT_MADE, Derived
 from .git import listed
+from .obstacles import is_file
 from .proposal import Proposal, Renderings, Versions, owner_of
 from .service import ANSWERS_FILE, Service
 from .summary import CONFLICTS, UP_TO_DATE, UPDATED, Conflict, Files, Offer, Summary
@@ -40,7 +44,7 @@ def summarise(
 
 def _files(service: Service, renderings: Renderings, proposal: Proposal, derived: Derived, work: Scratch) -> Files:
     prefix = service.repository.prefix
-    conflicts = _conflicts(proposal)
+    conflicts = _conflicts(proposal, service.repository.top)
     in_conflict = {one.path for one in conflicts}
     files = Files(conflicts=conflicts)
     for status, *names in _changes(work, service.head, proposal.merge.name):
@@ -101,22 +105,26 @@ def _changes(work: Scratch, old: str, new: str) -> list[list[str]]:
     return [[status, *(next(parts) for _ in range(2 if status[0] in "RC" else 1))] for status in parts]
 
 
-def _conflicts(proposal: Proposal) -> list[Conflict]:
+def _conflicts(proposal: Proposal, top: Path) -> list[Conflict]:
     """Each file in conflict, with the reason in words."""
     numbers: dict[str, set[int]] = {}
     for stage in proposal.merge.stages:
         numbers.setdefault(stage.path, set()).add(stage.number)
     found = [Conflict(path, _reason(proposal, path, sides)) for path, sides in sorted(numbers.items())]
-    stays = "the template brings it, and a file that git ignores lies there; yours stays, with a copy in git's folder"
-    return [
-        *found,
-        *(
-            Conflict(
-                path, f"{stays} twelvefold/rescued. git show :3:{path} has the other, git rm --cached {path} leaves it"
-            )
-            for path in sorted(proposal.blocked)
-        ),
-    ]
+    return found + [Conflict(path, _how_it_is_blocked(top, path)) for path in sorted(proposal.blocked)]
+
+
+def _how_it_is_blocked(top: Path, path: str) -> str:
+    """What a person needs to know before git's own ways out of a conflict are taken."""
+    other, name = shlex.quote(f":3:{path}"), shlex.quote(path)
+    why = (
+        "the template brings it, and a file that git ignores lies there; yours stays: "
+        f"git show {other} has the other, git rm --cached {name} leaves yours as it is"
+    )
+    if not is_file(top, path):
+        return why
+    copy = "a copy is kept in the folder twelvefold/rescued of the git directory"
+    return f"{why}; git cherry-pick --abort would delete it, twelvefold undo does not; {copy}"
 
 
 def _reason(proposal: Proposal, path: str, sides: set[int]) -> str:
