@@ -2,7 +2,10 @@
 
 import io
 import json
+import os
 import shutil
+import subprocess
+import sys
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,6 +111,20 @@ def twin(service: Path) -> Path:
     copy = service.with_name(f"{service.name}-twin")
     shutil.copytree(service, copy, symlinks=True)
     return copy
+
+
+def told_without_room(*words: str) -> tuple[int, str]:
+    """Runs a command whose output has no room; its exit code, and what it says besides."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "twelvefold", *words],
+            env={**os.environ, "PYTHONPATH": str(copies.ROOT / "src")},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    return done.returncode, done.stderr
 
 
 def picture(service: Path, *, objects: bool = False) -> dict[str, Any]:

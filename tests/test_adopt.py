@@ -8,6 +8,7 @@ import pty
 import re
 import select
 import shutil
+import signal
 import subprocess
 import sys
 from contextlib import redirect_stdout, suppress
@@ -49,6 +50,7 @@ from .small_templates import (
     picture,
     release,
     safe_update,
+    told_without_room,
     write,
 )
 
@@ -239,6 +241,30 @@ def test_it_says_in_words_what_it_did_and_that_nobody_was_asked(
     assert "Nobody was asked: all that exists is kept" in said
     assert "  description: Sends bills.  (from README.md)\n" in said
     assert "twelvefold undo takes it back" in said
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="not run: no /dev/full here")
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_it_is_done_though_there_is_no_room_to_tell_it(template: Path, service: Path, words: list[str]) -> None:
+    code, said = told_without_room("adopt", str(service), "--from", str(template), "--yes", *words)
+    assert (code, "What was done could not be told" in said) == (0, True), said
+    assert (service / ".copier-answers.yml").exists()
+
+
+def test_who_stops_it_when_it_is_done_changes_nothing(
+    template: Path, service: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove = shutil.rmtree
+
+    def interrupted_while_tidying(*arguments: Any, **options: Any) -> None:
+        if "twelvefold-adopt-" in Path(arguments[0]).name:
+            os.kill(os.getpid(), signal.SIGINT)
+        remove(*arguments, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", interrupted_while_tidying)
+    told = adopted(service, template)
+    assert told.code == 0
+    assert told.summary["outcome"] == "adopted"
 
 
 def test_a_check_tells_the_same_and_changes_nothing(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from ..update.command import INTERRUPTED, answers
+from ..update.command import INTERRUPTED, answers, telling
 from ..update.ending import ending_as_by_an_interrupt
 from ..update.git import GitError, Refusal, Stopped
 from ..update.options import Options
@@ -45,9 +46,9 @@ def adopt(
     except Refusal as refusal:
         summary = Summary(str(path), REFUSED, reason=str(refusal))
     if as_json:
-        sys.stdout.write(json.dumps(as_data(summary), indent=2, default=str) + "\n")
+        telling(lambda: print(json.dumps(as_data(summary), indent=2, default=str)))
     else:
-        (sys.stderr if summary.outcome == REFUSED else sys.stdout).write(as_text(summary))
+        telling(partial((sys.stderr if summary.outcome == REFUSED else sys.stdout).write, as_text(summary)))
     return summary.exit_code
 
 

@@ -49,25 +49,25 @@ def update(
     try:
         with ending_as_by_an_interrupt() as ending:
             for path in paths:
+                ending.end_if_wanted()
                 summaries.append(summary := _refusing(path, options, ending))
                 if not as_json:
-                    _telling(partial(_tell, summary))
-                ending.end_if_wanted()
+                    telling(partial(_tell, summary))
         code = max(summary.exit_code for summary in summaries)
     except (KeyboardInterrupt, Stopped):
         left = ", ".join(map(str, paths[len(summaries) :]))
         sys.stderr.write(f"Stopped; as it was: {left or 'nothing'}.\n")
         code = INTERRUPTED
     if as_json:
-        _telling(lambda: print(json.dumps([as_data(summary) for summary in summaries], indent=2, default=str)))
+        telling(lambda: print(json.dumps([as_data(summary) for summary in summaries], indent=2, default=str)))
     if body is not None:
         # A name need not be text; the update is made by now, so that it must not keep it from being told.
         text = "\n".join(as_pull_request(summary) for summary in summaries)
-        _telling(partial(body.write_text, text, "utf-8", "backslashreplace"))
+        telling(partial(body.write_text, text, "utf-8", "backslashreplace"))
     return code
 
 
-def _telling(tell: Callable[[], object]) -> None:
+def telling(tell: Callable[[], object]) -> None:
     """Tells what was done, which stays done where there is no room to tell it."""
     try:
         tell()
@@ -93,10 +93,11 @@ def undo(path: Path) -> int:
     """Takes the last update of a service back; returns the exit code."""
     try:
         with ending_as_by_an_interrupt():
-            sys.stdout.write(undo_update(find_repository(path)))
+            told = undo_update(find_repository(path))
     except (Refusal, GitError, OSError) as error:
         sys.stderr.write(f"{path}: nothing was undone. {error}\n")
         return 2
+    telling(partial(sys.stdout.write, told))
     return 0
 
 
