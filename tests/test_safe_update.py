@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -1488,6 +1489,7 @@ def crashed(service: Path) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(transition, "guarded", lambda take_back: no_guard())
             patch.setattr(transition, "_install_index", lambda *arguments, **options: os._exit(9))
+            patch.setattr(tempfile, "tempdir", str(service.parent))  # nobody else removes what lies there then
             safe_update(service)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
 
