@@ -58,7 +58,7 @@ def a_database_is_swapped_by_its_url(deploy: Deploy, deploys: Deploys, observe: 
     third = ledger.create(copy.web, "in the copy of the database")
     ledger.look_around(copy.web)
     if jobs:
-        waiting = [second] if _works_apart(deploy) else []  # what web does itself ended with it
+        waiting = [second] if deploy.contract.works_apart else []  # what web does itself ended with it
         for made in (*waiting, third):
             eventually(partial(copy.deploy.done, made), "the jobs to be done in the copy", END_SECONDS)
     if deploy.thing.delete:
@@ -242,13 +242,7 @@ def a_lost_cache_is_slower_never_wrong(deploy: Deploy, observe: Observations) ->
 
 def _with_its_jobs(deploy: Deploy) -> list[str]:
     """Web, and the process type that completes what web has created, if there is one."""
-    return [deploy.web.process, deploy.jobs.process] if _works_apart(deploy) else [deploy.web.process]
-
-
-def _works_apart(deploy: Deploy) -> bool:
-    """Whether another process than web completes what web has created."""
-    jobs = deploy.contract.jobs
-    return bool(jobs and jobs.process != deploy.web.process and jobs.process in deploy.contract.processes)
+    return [deploy.web.process, *([deploy.jobs.process] if deploy.contract.works_apart else [])]
 
 
 def _answers_again(cache: Cache, ledger: Ledger, web: Process) -> bool:

@@ -71,7 +71,6 @@ def replicas_share_nothing(deploy: Deploy, observe: Observations) -> None:
 )
 def nothing_is_kept_in_local_files(deploy: Deploy, observe: Observations) -> None:
     jobs, admin = deploy.contract.jobs, deploy.contract.admin
-    apart = bool(jobs and jobs.process != deploy.web.process)
     # Files may be written nearly everywhere, but each process has its own, and loses them with its end.
     free = confined.prefix(deploy, read_only=False)
     web, *others = outage.start(deploy, prefix=free)
@@ -96,7 +95,7 @@ def nothing_is_kept_in_local_files(deploy: Deploy, observe: Observations) -> Non
     lost = "once every local file was lost"
     ledger.check(web, lost)
     ledger.check_list(web, lost)
-    if jobs and apart:
+    if deploy.contract.works_apart:
         eventually(lambda: deploy.done(waiting), f"the job that waited to be done {lost}", END_SECONDS)
     observe.note(f"{len(ledger.there)} things and the waiting job survive the loss of every local file")
     made = ledger.create(web, "on a read-only file system", ledger.length)

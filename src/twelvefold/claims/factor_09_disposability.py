@@ -128,9 +128,7 @@ def _booted(deploy: Deploy, process: str, works: Callable[[], object] | None = N
 
 def _works_apart(deploy: Deploy) -> bool:
     """Whether a worker does later, and visibly, what web's answers promise; what web does itself is shown by IX.3."""
-    jobs = deploy.contract.jobs
-    apart = jobs and jobs.process != deploy.web.process and jobs.process in deploy.contract.processes
-    return bool(apart and deploy.database)
+    return bool(deploy.contract.works_apart and deploy.database)
 
 
 def _observe_work_of_answers(deploy: Deploy, things: Sequence[Made | str], end: str, observe: Observations) -> None:

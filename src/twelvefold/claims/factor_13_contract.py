@@ -113,10 +113,8 @@ def _known(deploy: Deploy, web: Process, document: Api) -> tuple[dict[str, objec
 
 def _worker(deploy: Deploy) -> Process | None:
     """A worker, where jobs change what is answered; it is not waited for."""
-    jobs = deploy.contract.jobs
-    if jobs is None or deploy.contract.thing is None or jobs.process not in deploy.contract.processes:
-        return None
-    return deploy.start(jobs.process, ready=False) if deploy.database and jobs.process != deploy.web.process else None
+    there = deploy.contract.works_apart and deploy.contract.thing and deploy.database
+    return deploy.start(deploy.jobs.process, ready=False) if there else None
 
 
 def _have_their_jobs_done(deploy: Deploy, worker: Process | None, ids: set[str]) -> None:

@@ -249,6 +249,12 @@ class Contract(_Table):
         """The process types that are to run until they are told to stop."""
         return [name for name in self.processes if name != "release"]
 
+    @property
+    def works_apart(self) -> bool:
+        """Whether another process type than web completes what web has created."""
+        own = self.jobs and self.jobs.process in self.processes
+        return bool(self.jobs and own and not (self.web and self.jobs.process == self.web.process))
+
     def resource(self, kind: str) -> Resource | None:
         """The first resource of this kind."""
         return next((resource for resource in self.resources.values() if resource.kind == kind), None)

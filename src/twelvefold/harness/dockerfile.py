@@ -103,27 +103,26 @@ class Dockerfile:
         """The last stage."""
         return self.stages[-1]
 
+    def line_of(self, stage: Stage) -> list[Stage]:
+        """A stage, the one that it begins with, and so on."""
+        named = {other.name.lower(): other for other in self.stages if other.name}
+        found = [stage]
+        while (before := named.get(found[-1].base.lower())) and not any(before is other for other in found):
+            found.append(before)
+        return found
+
     def base_of(self, stage: Stage) -> str:
         """The image that a stage begins with, through all stages before it."""
-        named = {other.name.lower(): other for other in self.stages if other.name}
-        seen: set[str] = set()
-        while (name := stage.base.lower()) in named and name not in seen:
-            seen.add(name)
-            stage = named[name]
-        return stage.base
+        return self.line_of(stage)[-1].base
 
     def command(self, target: str = "") -> tuple[list[str], list[str]]:
         """The entry point and the command of the image, each perhaps inherited from a stage before."""
         named = {other.name.lower(): other for other in self.stages if other.name}
-        stage: Stage | None = named.get(target.lower()) or self.final
         found: dict[str, list[str]] = {}
-        seen: list[Stage] = []
-        while stage and not any(stage is other for other in seen):
-            seen.append(stage)
+        for stage in self.line_of(named.get(target.lower()) or self.final):
             for word in ("ENTRYPOINT", "CMD"):
                 if (given := stage.all(word)) and word not in found:
                     found[word] = given[-1].words
-            stage = named.get(stage.base.lower())
         return found.get("ENTRYPOINT", []), found.get("CMD", [])
 
 

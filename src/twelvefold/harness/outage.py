@@ -120,12 +120,11 @@ def expect_no_lie(ledger: Ledger, web: Process, kept: Made) -> None:
 
 def expect_each_worker_to_work(ledger: Ledger, web: Process, early: Sequence[Process], late: Sequence[Process]) -> None:
     """A job is done while only the early worker runs, and another while only the late one does."""
-    jobs = ledger.deploy.contract.jobs
-    if jobs is None or jobs.process == web.type or jobs.process not in ledger.deploy.contract.processes:
+    if not ledger.deploy.contract.works_apart:
         return
     for made in ledger.there:
         eventually(partial(ledger.deploy.done, made), "every job to be done after the outage", END_SECONDS)
-    first, second = (next(one for one in them if one.type == jobs.process) for them in (early, late))
+    first, second = (next(one for one in them if one.type == ledger.deploy.jobs.process) for them in (early, late))
     second.signal(signal.SIGSTOP)
     _expect_a_job(ledger, web, "the worker that went through the outage")
     second.signal(signal.SIGCONT)

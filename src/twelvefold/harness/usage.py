@@ -61,9 +61,7 @@ class Usage:
     @property
     def _worker(self) -> str | None:
         """The process type of the worker, if there is one of its own and its time can be moved."""
-        jobs = self.deploy.contract.jobs
-        own = jobs and jobs.process in self.deploy.contract.processes and jobs.process != self.deploy.web.process
-        return jobs.process if jobs and own and self._behind else None
+        return self.deploy.jobs.process if self.deploy.contract.works_apart and self._behind else None
 
     @property
     def declared(self) -> dict[str, tuple[str, int]]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..harness import contract
+from ..harness import contract, dockerfile
 from .reading import Said, Unreadable, Values, at, first_of, is_command, json_of, mapping, text_of, yaml_of
 
 COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
@@ -47,28 +47,17 @@ def read_dockerfile(path: Path) -> Dockerfile:
     """Reads the Dockerfile, if there is one."""
     command = entrypoint = ""
     variables: dict[str, str] = {}
-    stages: dict[str, tuple[str, str, dict[str, str]]] = {}
-    name = ""
-    for line in re.sub(r"\\\r?\n", " ", text_of(path / "Dockerfile")).splitlines():
-        word, _, rest = line.strip().partition(" ")
-        match word.upper():
-            case "FROM":
-                stages[name] = command, entrypoint, variables
-                base, name = _stage(rest)
-                command, entrypoint, variables = stages.get(base, ("", "", {}))
+    parsed = dockerfile.parse(text_of(path / "Dockerfile"))
+    line = parsed.line_of(parsed.final) if parsed.stages else []
+    for one in (one for stage in reversed(line) for one in stage.instructions):
+        match one.word:
             case "CMD":
-                command = _command(rest)
+                command = _command(one.rest)
             case "ENTRYPOINT":
-                entrypoint = _command(rest)
+                entrypoint = _command(one.rest)
             case "ENV":
-                variables = variables | _assignments(rest)
+                variables |= _assignments(one.rest)
     return Dockerfile(command, entrypoint, variables)
-
-
-def _stage(rest: str) -> tuple[str, str]:
-    """What a stage begins with, and its name, in small letters, as Docker compares them; without one, a space."""
-    words = [word for word in rest.lower().split() if not word.startswith("--")]
-    return words[0] if words else "", words[2] if words[1:2] == ["as"] and len(words) > 2 else " "
 
 
 def read_compose(path: Path) -> Compose:
@@ -100,12 +89,12 @@ def read_procfile(path: Path) -> dict[str, str]:
     return found
 
 
-def processes(path: Path, compose: Compose, dockerfile: Dockerfile) -> dict[str, Said]:
+def processes(path: Path, compose: Compose, image: Dockerfile) -> dict[str, Said]:
     """The process types of compose file, Dockerfile or package.json: of the first of these that names any."""
-    if found := _composed(compose, dockerfile):
+    if found := _composed(compose, image):
         return found
-    if dockerfile.line:
-        return {"web": Said(dockerfile.line, "Dockerfile")}
+    if image.line:
+        return {"web": Said(image.line, "Dockerfile")}
     if start := at(json_of(path / "package.json"), "scripts", "start"):
         return {"web": Said("npm start", f"package.json, where it means: {start}")}
     return {}
@@ -120,11 +109,11 @@ def build(path: Path) -> Said | None:
     return Said("docker build .", "Dockerfile")
 
 
-def _composed(compose: Compose, dockerfile: Dockerfile) -> dict[str, Said]:
+def _composed(compose: Compose, image: Dockerfile) -> dict[str, Said]:
     found = {}
     for name, entry in compose.own.items():
-        entrypoint = _command(entry["entrypoint"]) if entry.get("entrypoint") else dockerfile.entrypoint
-        command = _command(entry["command"]) if entry.get("command") else dockerfile.command
+        entrypoint = _command(entry["entrypoint"]) if entry.get("entrypoint") else image.entrypoint
+        command = _command(entry["command"]) if entry.get("command") else image.command
         if line := f"{entrypoint} {command}".strip():
             where = compose.file if entry.get("command") or entry.get("entrypoint") else "Dockerfile"
             found[name] = Said(line, where if name == "web" else f"{where}, for {name} of {compose.file}")
