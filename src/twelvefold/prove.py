@@ -18,7 +18,6 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import FrameType
 
 import pytest
 
@@ -30,6 +29,7 @@ from .harness.workspace import PreparationError, Workspace
 from .progress import Progress
 from .results import FACTORS, Claim, Result, Run, Verdict
 from .scorecard import write_evidence, write_page
+from .signals import handled, interrupt
 
 CLAIMS = Path(__file__).parent / "claims"
 OWN_CLAIMS = "claims"  # the team's, below the project
@@ -124,7 +124,7 @@ def prove(options: Options) -> int:
         return NOTHING_DONE
     _adopt_orphans()
     swept = containers.swept if options.image else nullcontext
-    with _stopped_once(), _temporary_folder() as folder, swept(folder.name), _ended_in_order():
+    with handled(interrupt, *STOPPING), _temporary_folder() as folder, swept(folder.name), _ended_in_order():
         try:
             image = {"driver": "image", "image": containers.resolved(options.image)} if options.image else {}
             made = workspace.prepare(options.project.resolve(), folder, **image)
@@ -324,24 +324,6 @@ def _adopt_orphans() -> None:
     """Becomes the parent of whatever an experiment's process leaves behind, so that it can be ended."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-@contextmanager
-def _stopped_once() -> Iterator[None]:
-    """Takes a SIGTERM, or the end of the terminal, for a Ctrl-C."""
-
-    def interrupted(_: int, __: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.getsignal(number) for number in STOPPING}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # as after nohup
-            signal.signal(number, interrupted)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

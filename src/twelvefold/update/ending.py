@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-STOPPING = (signal.SIGINT, signal.SIGTERM)
+from ..signals import handled, interrupt
 
 
 class Ending:
@@ -38,23 +38,12 @@ class Ending:
         def want(number: int, frame: object) -> None:
             self.is_wanted = True
 
-        before = {number: signal.signal(number, want) for number in STOPPING}
-        try:
+        with handled(want, signal.SIGINT, signal.SIGTERM):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 @contextmanager
 def ending_as_by_an_interrupt() -> Iterator[Ending]:
     """Lets SIGTERM end what runs as Ctrl-C does, so that it takes back what it has begun."""
-
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
+    with handled(interrupt, signal.SIGTERM):
         yield Ending()
-    finally:
-        signal.signal(signal.SIGTERM, before)

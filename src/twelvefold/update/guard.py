@@ -8,9 +8,11 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from ..signals import handled
 from .git import KEPT_OPEN
 
 DONE = READY = b"."
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
@@ -37,13 +39,13 @@ def guarded(take_back: Callable[[], object]) -> Iterator[None]:
         try:
             yield
         except BaseException:
-            with _undisturbed():
+            with handled(signal.SIG_IGN, *STOPPING):  # a second Ctrl-C, for the commands that it starts too
                 take_back()
             is_done = True
             raise
         is_done = True
     finally:
-        with _undisturbed():
+        with handled(signal.SIG_IGN, *STOPPING):
             KEPT_OPEN.discard(held)
             if is_done:
                 with suppress(BrokenPipeError):  # somebody has killed the guard
@@ -51,17 +53,6 @@ def guarded(take_back: Callable[[], object]) -> Iterator[None]:
             os.close(held)
             os.close(told)
             os.waitpid(guard, 0)
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Keeps a second Ctrl-C from this process, and from the commands that it starts."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _stand_guard(watched: int, telling: int, take_back: Callable[[], object]) -> None:
