@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import copier
+import pytest
 
 from twelvefold.update.command import update
 
@@ -39,6 +41,9 @@ def mended(text: str) -> str:
 
 PAGE = page("A page")
 EDITED, MENDED, BOTH = edited(PAGE), mended(PAGE), mended(edited(PAGE))
+
+# What Copier leaves open when it fails.
+HALF_WAY = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 Files = dict[str, str | bytes | None]
 
@@ -125,6 +130,18 @@ def told_without_room(*words: str) -> tuple[int, str]:
             check=False,
         )
     return done.returncode, done.stderr
+
+
+def interrupt_while_removing(monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
+    """Lets a person press Ctrl-C while a temporary folder is removed."""
+    remove = shutil.rmtree
+
+    def interrupted(*arguments: Any, **options: Any) -> None:
+        if Path(arguments[0]).name.startswith(prefix):
+            os.kill(os.getpid(), signal.SIGINT)
+        remove(*arguments, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", interrupted)
 
 
 def picture(service: Path, *, objects: bool = False) -> dict[str, Any]:

@@ -8,7 +8,6 @@ import pty
 import re
 import select
 import shutil
-import signal
 import subprocess
 import sys
 from contextlib import redirect_stdout, suppress
@@ -44,6 +43,7 @@ from .small_templates import (
     Files,
     Told,
     edited,
+    interrupt_while_removing,
     make_template,
     mended,
     page,
@@ -243,7 +243,6 @@ def test_it_says_in_words_what_it_did_and_that_nobody_was_asked(
     assert "twelvefold undo takes it back" in said
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="not run: no /dev/full here")
 @pytest.mark.parametrize("words", [[], ["--json"]])
 def test_it_is_done_though_there_is_no_room_to_tell_it(template: Path, service: Path, words: list[str]) -> None:
     code, said = told_without_room("adopt", str(service), "--from", str(template), "--yes", *words)
@@ -254,14 +253,7 @@ def test_it_is_done_though_there_is_no_room_to_tell_it(template: Path, service: 
 def test_who_stops_it_when_it_is_done_changes_nothing(
     template: Path, service: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    remove = shutil.rmtree
-
-    def interrupted_while_tidying(*arguments: Any, **options: Any) -> None:
-        if "twelvefold-adopt-" in Path(arguments[0]).name:
-            os.kill(os.getpid(), signal.SIGINT)
-        remove(*arguments, **options)
-
-    monkeypatch.setattr(shutil, "rmtree", interrupted_while_tidying)
+    interrupt_while_removing(monkeypatch, "twelvefold-adopt-")
     told = adopted(service, template)
     assert told.code == 0
     assert told.summary["outcome"] == "adopted"

@@ -13,7 +13,18 @@ from twelvefold.update.command import undo
 from twelvefold.update.ownership import PAGE as OWNERSHIP_PAGE
 
 from . import copies
-from .small_templates import EDITED, MENDED, PAGE, QUESTION, make_template, picture, release, safe_update, write
+from .small_templates import (
+    EDITED,
+    HALF_WAY,
+    MENDED,
+    PAGE,
+    QUESTION,
+    make_template,
+    picture,
+    release,
+    safe_update,
+    write,
+)
 
 AFTERWARDS = "{{ _copier_conf.src_path }}/hooks/count.py"
 COUNTING = """\
@@ -47,7 +58,7 @@ def shell(line: str, **variables: str) -> subprocess.CompletedProcess[str]:
 # -- The template ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Copier leaves things open
+@HALF_WAY
 @pytest.mark.parametrize("broken", ["{{ '{x}'.format() }}", "{{ 1 // 0 }}", "{{ [].pop() }}"])
 def test_whatever_keeps_a_version_from_being_rendered_is_a_refusal(template: Path, service: Path, broken: str) -> None:
     release(template, "2.0.0", {"other.md.jinja": broken})

@@ -34,12 +34,14 @@ from . import copies
 from .small_templates import (
     BOTH,
     EDITED,
+    HALF_WAY,
     MENDED,
     PAGE,
     QUESTION,
     Files,
     Told,
     edited,
+    interrupt_while_removing,
     make_template,
     mended,
     page,
@@ -55,9 +57,6 @@ from .small_templates import (
 TEAM = b"The team's own line."
 TEMPLATE = b"mended by the template"
 MARKER = b"<<<<<<<"
-
-# What Copier leaves open when it fails.
-HALF_WAY = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture(autouse=True)
@@ -1697,14 +1696,7 @@ def test_a_second_ctrl_c_does_not_stop_the_taking_back(small: Path, monkeypatch:
 def test_who_stops_an_update_that_is_made_is_told_so(
     small: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    remove = shutil.rmtree
-
-    def interrupted_while_tidying(*arguments: Any, **options: Any) -> None:
-        if "twelvefold-update-" in Path(arguments[0]).name:
-            os.kill(os.getpid(), signal.SIGINT)
-        remove(*arguments, **options)
-
-    monkeypatch.setattr(shutil, "rmtree", interrupted_while_tidying)
+    interrupt_while_removing(monkeypatch, "twelvefold-update-")
     assert update([small, small], yes=True) == 130
     told = capsys.readouterr()
     assert "from 1.0.0 to 2.0.0, without a conflict" in told.out
@@ -1713,7 +1705,6 @@ def test_who_stops_an_update_that_is_made_is_told_so(
     assert update([small], yes=True) == 0  # of which none is left
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="not run: no /dev/full here")
 @pytest.mark.parametrize("words", [[], ["--json"], ["--body", "/dev/full"]])
 def test_an_update_that_cannot_be_told_is_made_all_the_same(small: Path, words: list[str]) -> None:
     before = picture(small)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .git import GitError, Refusal, git, say
-from .obstacles import is_file
+from .obstacles import has_file
 from .proposal import Proposal
 from .service import ANSWERS_FILE, Repository, Service
 from .transition import Step, carry_out, rescue
@@ -39,7 +39,7 @@ def change_service(
     else:
         made, notes = _commit(service, merged, service.head, message, *_signing(service)), {}
     for path in proposal.blocked:  # which git cherry-pick --abort would delete
-        if is_file(service.repository.top, path):
+        if has_file(service.repository.top, path):
             rescue(service.repository, path)
     carry_out(service.repository, _step(service, proposal, made, notes, title=message.partition("\n")[0]))
     return None if made == service.head else made

@@ -23,8 +23,8 @@ LEADING_AWAY = (
 )
 # File descriptors that git commands hold open too, so that who waits for their end waits for git as well.
 KEPT_OPEN: set[int] = set()
-# Nothing of the team's runs, and looking changes nothing.
 SURROUNDINGS = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}  # what git says is read
+# Nothing of the team's runs, and looking changes nothing.
 SETTINGS = ("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}", "-c", "core.quotePath=false")
 
 
@@ -66,10 +66,10 @@ def say(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> 
     return os.fsdecode(git(folder, *arguments, env=env)).removesuffix("\n")
 
 
-def succeeds(folder: Path, *arguments: str) -> bool:
+def succeeds(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> bool:
     """Whether a git command exits with 0."""
     try:
-        git(folder, *arguments)
+        git(folder, *arguments, env=env)
     except GitError:
         return False
     return True

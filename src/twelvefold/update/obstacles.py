@@ -17,17 +17,20 @@ def ignored(repository: Repository, ours: Tree, side: Tree) -> set[str]:
     found = set()
     for path in side.keys() - ours.keys():
         place, name = repository.top / path, tracked.get(path.casefold(), "")
-        if is_file(repository.top, path) and not (name and _is_the_same(repository.top, place, name, path)):
+        if has_file(repository.top, path) and not (name and _is_the_same(repository.top, place, name, path)):
             found.add(path)
     return found
 
 
-def is_file(top: Path, path: str) -> bool:
-    """Whether a file or a link lies at a path; what a link in its place leads to lies elsewhere."""
-    if any((top / parent).is_symlink() for parent in PurePosixPath(path).parents[:-1]):
-        return False
-    place = top / path
-    return place.is_symlink() or (place.exists() and not place.is_dir())
+def has_file(top: Path, path: str) -> bool:
+    """Whether a file or a link lies at a path; what a linked folder above it leads to lies elsewhere."""
+    linked = any((top / parent).is_symlink() for parent in PurePosixPath(path).parents[:-1])
+    return not linked and is_file(top / path)
+
+
+def is_file(place: Path) -> bool:
+    """Whether there is a file or a link, to whatever place."""
+    return os.path.lexists(place) and (place.is_symlink() or not place.is_dir())
 
 
 def blocked(repository: Repository, head: Tree, result: Tree) -> list[str]:

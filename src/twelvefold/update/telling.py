@@ -9,7 +9,7 @@ import yaml
 
 from .deriving import NOT_MADE, Derived
 from .git import listed
-from .obstacles import is_file
+from .obstacles import has_file
 from .proposal import Proposal, Renderings, Versions, owner_of
 from .service import ANSWERS_FILE, Service
 from .summary import CONFLICTS, UP_TO_DATE, UPDATED, Conflict, Files, Offer, Summary
@@ -121,7 +121,7 @@ def _how_it_is_blocked(top: Path, path: str) -> str:
         "the template brings it, and a file that git ignores lies there; yours stays: "
         f"git show {other} has the other, git rm --cached {name} leaves yours as it is"
     )
-    if not is_file(top, path):
+    if not has_file(top, path):
         return why
     copy = "a copy is kept in the folder twelvefold/rescued of the git directory"
     return f"{why}; git cherry-pick --abort would delete it, twelvefold undo does not; {copy}"

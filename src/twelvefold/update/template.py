@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from .git import GitError, Refusal, git, say
+from .git import GitError, Refusal, git, say, succeeds
 
 RELEASE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 SECTION = re.compile(r"^## \[?v?(\d+\.\d+\.\d+)\b.*\n", re.MULTILINE)
@@ -33,14 +32,18 @@ class Template:
         """The address as everybody may see it."""
         return without_password(self.source)
 
+    @property
+    def named(self) -> dict[str, str]:
+        """The variable that leads git there, which may be told to find no bare repository by itself."""
+        return {"GIT_DIR": str(self.repository)}
+
     def git(self, *arguments: str) -> bytes:
         """What a git command prints there. Raises GitError."""
-        # Named, since git may be told to find no bare repository by itself.
-        return git(self.repository, *arguments, env={"GIT_DIR": str(self.repository)})
+        return git(self.repository, *arguments, env=self.named)
 
     def say(self, *arguments: str) -> str:
         """The same as one text, without the last newline."""
-        return os.fsdecode(self.git(*arguments)).removesuffix("\n")
+        return say(self.repository, *arguments, env=self.named)
 
 
 @dataclass(frozen=True)
@@ -170,13 +173,8 @@ def releases_since(template: Template, version: Version) -> list[Version]:
 
 def is_older(template: Template, one: Version, other: Version) -> bool:
     """Whether a version comes before another one in the template's history."""
-    if one.commit == other.commit:
-        return False
-    try:
-        template.git("merge-base", "--is-ancestor", one.commit, other.commit)
-    except GitError:
-        return False
-    return True
+    ancestor = ("merge-base", "--is-ancestor", one.commit, other.commit)
+    return one.commit != other.commit and succeeds(template.repository, *ancestor, env=template.named)
 
 
 def changelog(template: Template, old: Version, new: Version) -> list[Section]:

@@ -25,7 +25,7 @@ from typing import Any
 from .git import Refusal, git, listed, say
 from .guard import guarded
 from .itself import undo_command
-from .obstacles import blocked, refuse_hidden_changes, refuse_submodules
+from .obstacles import blocked, is_file, refuse_hidden_changes, refuse_submodules
 from .service import REFS, Repository, refuse_what_is_under_way
 from .trees import SUBMODULE, Tree, entry_line, index_info, read_tree, removal_line
 
@@ -333,7 +333,7 @@ def _put_in_place(repository: Repository, step: Step) -> None:
 def _refuse_later_change(repository: Repository, path: str) -> None:
     """Lets nothing be lost that was written after the copies were made; it stays when the step is taken back."""
     place, before = repository.top / path, state_folder(repository) / "before" / path
-    if _is_file(place) and not _same(place, before):
+    if is_file(place) and not _same(place, before):
         _copy(place, before)
         raise _ChangedMeanwhile([path])
 
@@ -365,7 +365,7 @@ def _beside(place: Path) -> Path:
 def _remove(repository: Repository, path: str) -> None:
     """Removes a file, and the folders that are empty then."""
     place = repository.top / path
-    if _is_file(place):
+    if is_file(place):
         place.unlink()
     for folder in place.parents:
         if folder in (repository.top, repository.folder):
@@ -455,13 +455,13 @@ def _by_path(entries: bytes) -> dict[str, list[str]]:
 def _take_back(repository: Repository, path: str) -> str | None:
     """Undoes the writing of a file; returns where its content is kept if it is neither the old nor the new one."""
     place, before = repository.top / path, state_folder(repository) / "before" / path
-    for beside in filter(_is_file, [_beside(place)]):
+    for beside in filter(is_file, [_beside(place)]):
         beside.unlink()
     is_known = is_as_written(repository, path) or _same(place, before)
-    kept = rescue(repository, path) if _is_file(place) and not is_known else None
-    if _is_file(before):
+    kept = rescue(repository, path) if is_file(place) and not is_known else None
+    if is_file(before):
         _restore(repository, path)
-    elif _is_file(place):
+    elif is_file(place):
         _remove(repository, path)
     return kept
 
@@ -469,7 +469,7 @@ def _take_back(repository: Repository, path: str) -> str | None:
 def _restore(repository: Repository, path: str) -> None:
     """Brings back a file as it was."""
     before, place = state_folder(repository) / "before" / path, repository.top / path
-    if _is_file(before) and not _same(before, place):
+    if is_file(before) and not _same(before, place):
         _place(repository, before, path)
 
 
@@ -508,14 +508,9 @@ def _entries(repository: Repository, index: Path) -> bytes:
     return git(repository.top, "ls-files", "--stage", "-z", env={"GIT_INDEX_FILE": str(index)})
 
 
-def _is_file(path: Path) -> bool:
-    """Whether there is a file or a link, to whatever place."""
-    return os.path.lexists(path) and (path.is_symlink() or not path.is_dir())
-
-
 def _copy(source: Path, target: Path) -> None:
     """Copies a file or a link, if there is one; a file that had been begun there is replaced."""
-    if not _is_file(source):
+    if not is_file(source):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
@@ -524,7 +519,7 @@ def _copy(source: Path, target: Path) -> None:
 
 def _same(one: Path, other: Path) -> bool:
     """Whether two files have the same content and may both be executed, or two links lead to the same place."""
-    if not (_is_file(one) and _is_file(other)) or one.is_symlink() != other.is_symlink():
+    if not (is_file(one) and is_file(other)) or one.is_symlink() != other.is_symlink():
         return False
     if one.is_symlink():
         return one.readlink() == other.readlink()
