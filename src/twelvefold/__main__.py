@@ -5,12 +5,20 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import signal
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 NOTHING_DONE, INTERRUPTED = 2, 130
 BROKEN_PIPE = 141  # as a shell tells of a program that SIGPIPE has ended
+
+
+def command() -> int:
+    """Runs the command as a shell starts it: once it is done, an impatient Ctrl-C changes nothing any more."""
+    code = main()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return code
 
 
 def main() -> int:
@@ -281,4 +289,4 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command())

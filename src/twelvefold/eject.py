@@ -29,7 +29,7 @@ dependencies = [
 ]
 
 [project.scripts]
-twelvefold = "twelvefold.__main__:main"
+twelvefold = "twelvefold.__main__:command"
 
 [tool.hatch.build.targets.wheel]
 packages = ["src/twelvefold"]

@@ -89,12 +89,9 @@ def by_hand(crossing: Crossing, stage: str, answers: dict[str, Any], source: str
         for migration, command in commands(replace(crossing, migrations=[one], checkout=place), stage, answers):
             line = command if isinstance(command, str) else shlex.join(command)
             variables = [f"{name}={text}" for name, text in _environment(crossing, stage, migration).items()]
-            shell = [
-                "sh",
-                "-c",
-                line if one.working_directory == "." else f"cd {shlex.quote(one.working_directory)} && {line}",
-            ]
-            found.append(_said(migration, ["env", *variables, *shell]))
+            if one.working_directory != ".":
+                line = f"cd {shlex.quote(one.working_directory)} && {line}"
+            found.append(_said(migration, ["env", *variables, "sh", "-c", line]))
     clone = shlex.join(["git", "clone", "--quiet", "--", source, checkout])
     check_out = shlex.join(["git", "-C", checkout, "checkout", "--quiet", crossing.new.commit])
     return [f"first: {clone} && {check_out}", *found] if found else []
