@@ -25,7 +25,8 @@ from . import page, sabotages
 from .harness import containers, plugin, workspace
 from .harness.contract import ContractError
 from .harness.processes import descendants
-from .harness.workspace import PreparationError, Workspace
+from .harness.tools import PreparationError
+from .harness.workspace import Workspace
 from .progress import Progress
 from .results import FACTORS, Claim, Result, Run, Verdict
 from .scorecard import write_evidence, write_page

@@ -23,7 +23,8 @@ from ..harness.proxy import Proxy
 from ..harness.rehearsal import Rehearsal
 from ..harness.releases import Rollout, configuration
 from ..harness.repository import clone, head
-from ..harness.workspace import PreparationError, Workspace, earlier
+from ..harness.tools import PreparationError
+from ..harness.workspace import Workspace, earlier
 
 THINGS = 2
 JOB_SECONDS = 30

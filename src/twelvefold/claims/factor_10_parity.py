@@ -12,7 +12,8 @@ from ..harness.development import Program, Seen
 from ..harness.packages import Environment
 from ..harness.rehearsal import Rehearsal
 from ..harness.releases import Rollout, configuration
-from ..harness.workspace import Workspace, tool_environment
+from ..harness.tools import tool_environment
+from ..harness.workspace import Workspace
 
 T = TypeVar("T")
 

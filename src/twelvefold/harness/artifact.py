@@ -16,7 +16,8 @@ from .claim import NotRun
 from .dockerfile import Instruction, parse
 from .repository import Entry
 from .standin import blob
-from .workspace import Workspace, git
+from .tools import git
+from .workspace import Workspace
 
 PLANTED = "planted by twelvefold"
 CODE = (".py", ".js", ".mjs", ".cjs", ".ts", ".rb", ".go", ".java", ".php", ".ex", ".sql", ".html", ".sh")

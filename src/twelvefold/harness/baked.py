@@ -15,7 +15,8 @@ from typing import Any
 from . import config, repository
 from .contract import Contract
 from .dockerfile import Stage, parse
-from .workspace import INSTALL_SECONDS, Workspace, tool_environment
+from .tools import PreparationError, run
+from .workspace import Workspace
 
 VARIABLE = re.compile(r"^\s*#?\s*(?:export\s+)?([A-Z][A-Z0-9_]*)\s*=", re.MULTILINE)
 # A file of settings, but for one that only shows which there are.
@@ -85,19 +86,11 @@ class Wheel:
     """The service's package, built with these variables; `trouble` says why it could not be built."""
 
     def __init__(self, project: Path, folder: Path, given: Mapping[str, str]) -> None:
-        done = subprocess.run(
-            ["uv", "build", "--quiet", "--wheel", "--out-dir", str(folder)],
-            cwd=project,
-            env={**tool_environment(), **given},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-            timeout=INSTALL_SECONDS,
-            check=False,
-        )
-        self.trouble = "\n".join(done.stdout.strip().splitlines()[-5:]) if done.returncode else ""
+        self.trouble = ""
+        try:
+            run(["uv", "build", "--quiet", "--wheel", "--out-dir", str(folder)], project, given)
+        except PreparationError as error:
+            self.trouble = "\n".join(str(error).splitlines()[-5:])
         self.files: dict[str, int] = {}
         for wheel in folder.glob("*.whl"):
             with zipfile.ZipFile(wheel) as archive:

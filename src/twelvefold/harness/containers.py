@@ -16,7 +16,8 @@ from uuid import uuid4
 from . import tether
 from .claim import HarnessError, NotRun
 from .processes import Handle
-from .workspace import PreparationError, Workspace
+from .tools import PreparationError
+from .workspace import Workspace
 
 LABEL = "twelvefold.run"
 ENGINE_SECONDS = 60

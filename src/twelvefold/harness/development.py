@@ -26,7 +26,8 @@ from .claim import NotRun
 from .contract import Contract
 from .processes import descendants, free_port, parent_of
 from .sockets import listeners
-from .workspace import Workspace, tool_environment
+from .tools import tool_environment
+from .workspace import Workspace
 
 READY_SECONDS = 60.0
 TEST_SECONDS = 60.0

@@ -14,7 +14,8 @@ from math import log2
 from pathlib import Path
 
 from .processes import Process
-from .workspace import Workspace, git
+from .tools import git
+from .workspace import Workspace
 
 WINDOW = 8  # so many characters of a secret give it away
 ENCODED_WINDOW = 12  # and so many where it is encoded: eight digits of a number are everywhere

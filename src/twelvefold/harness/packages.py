@@ -20,7 +20,8 @@ from .claim import NotRun, Violation
 from .inside import twelvefold_imports
 from .own_code import Module
 from .repository import text
-from .workspace import Workspace, tool_environment
+from .tools import tool_environment
+from .workspace import Workspace
 
 LOADERS = {"import_module", "__import__", "resolve_name", "import_string", "import_object", "load_object", "locate"}
 HOOK = """import importlib.util

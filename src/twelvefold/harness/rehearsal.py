@@ -16,7 +16,7 @@ from typing import Any
 
 from . import standin
 from .claim import NotRun, Violation
-from .workspace import tool_environment
+from .tools import tool_environment
 
 ENGINES = ("docker", "podman", "buildah", "nerdctl", "docker-compose", "podman-compose")
 SECONDS = 60

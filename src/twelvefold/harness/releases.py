@@ -15,7 +15,7 @@ from . import repository
 from .claim import expect
 from .contract import Release
 from .rehearsal import Rehearsal, Rehearsed
-from .workspace import git
+from .tools import git
 
 REQUIRED = re.compile(r"\$\{(\w+):?\?")
 SLOW = 1_000_000  # microseconds

@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 
 from .standin import load, tidy
-from .workspace import Workspace, git
+from .tools import git
+from .workspace import Workspace
 
 LINK, SUBMODULE = "120000", "160000"
 NOT_DEPLOYED = (".devcontainer/*", "docs/*", "doc/*", "examples/*", "*/examples/*", "node_modules/*")

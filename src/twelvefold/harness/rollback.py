@@ -13,7 +13,8 @@ from .claim import NotRun, Violation
 from .databases import Database
 from .deploy import Deploy, filled, unique_email, unique_marker
 from .processes import Process
-from .workspace import Workspace, git
+from .tools import git
+from .workspace import Workspace
 
 MIGRATIONS = ":(glob)**/migrations/**", ":(glob)**/migrate/**", ":(glob)**/alembic/**"
 ASIDE = {"migrations", "migrate", "alembic", "tests", ".git", ".venv", "node_modules"}

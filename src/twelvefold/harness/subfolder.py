@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .workspace import git
+from .tools import git
 
 EVERY_CHANGE = ("--topo-order", "--full-history", "--parents", "--date=raw")
 FORMAT = "--format=%H%n%P%n%an <%ae> %ad%n%cn <%ce> %cd%n%B"

@@ -9,27 +9,16 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from . import contract, stock
+from . import contract, stock, subfolder
 from .contract import Contract
+from .tools import PreparationError, git, run
 
 VARIABLE = "TWELVEFOLD_WORKSPACE"  # how the processes of one run find its workspace
-INSTALL_SECONDS = 300
-# What a build or an install may see of the environment of the person who proves.
-TOOLS = ("HOME", "LANG", "PATH", "TMPDIR", "XDG_CACHE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR", "NO_PROXY")
-TOOL_PREFIXES = ("UV_", "PIP_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "DOCKER_", "GIT_CONFIG", "BUILDX_")
 SCHEMES = {"postgres": "postgresql", "cache": "redis", "other": "http"}
-IDENTITY = ("-c", "user.name=twelvefold", "-c", "user.email=twelvefold@localhost", "-c", "commit.gpgsign=false")
-
-
-class PreparationError(Exception):
-    """No experiment can run: a text that says why."""
 
 
 @dataclass(frozen=True)
@@ -116,32 +105,6 @@ def placeholders(contract_: Contract) -> dict[str, str]:
     return {name: urls.get(name, "1") for name in contract_.config.required}
 
 
-def tool_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What a build or a package manager may see: where its caches and certificates are, and no setting of a service."""
-    kept = {name: value for name, value in os.environ.items() if name in TOOLS or name.startswith(TOOL_PREFIXES)}
-    kept.pop("UV_PROJECT_ENVIRONMENT", None)
-    own = str(Path(sys.executable).parent)  # uv was installed beside this command
-    kept["PATH"] = os.pathsep.join((own, kept.get("PATH", os.defpath)))
-    return {**kept, **(extra or {})}
-
-
-def git(folder: Path, *arguments: str, check: bool = True, stdin: str | None = None) -> str:
-    """Runs git in a folder; raises PreparationError when it fails."""
-    done = subprocess.run(
-        ["git", *IDENTITY, *arguments],
-        cwd=folder,
-        env=tool_environment({"GIT_CONFIG_NOSYSTEM": "1"}),
-        input=stdin or "",
-        capture_output=True,
-        encoding="utf-8",
-        errors="surrogateescape",
-        check=False,
-    )
-    if check and done.returncode:
-        raise PreparationError(f"git {arguments[0]} failed: {done.stderr.strip()}")
-    return done.stdout
-
-
 def files_of(project: Path) -> list[str]:
     """What lies in a project, but for what git ignores."""
     listed = git(project, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
@@ -161,8 +124,6 @@ def digest_of(workspace: Workspace) -> str:
 
 def _clone(project: Path, source: Path) -> tuple[str, bool]:
     """Clones the project, and commits what is not committed there; returns its commit, and whether it had changes."""
-    from . import subfolder  # which runs git by this module
-
     top = git(project, "rev-parse", "--show-toplevel", check=False).strip()
     if not top:
         _copy_outside_git(project, source)
@@ -212,9 +173,9 @@ def _install(project: Path, source: Path, environment: Path, *, compiled: bool =
     if (source / "uv.lock").exists() or _is_uv_project(source):
         return _uv_sync(project, source, environment, compiled)
     if (source / "requirements.txt").exists():
-        _run(["uv", "venv", "--quiet", str(environment)], source, {})
+        run(["uv", "venv", "--quiet", str(environment)], source, {})
         into = ["--python", str(environment / "bin" / "python")]  # UV_PYTHON would win over VIRTUAL_ENV
-        _run(["uv", "pip", "install", "--quiet", *into, "--requirement", "requirements.txt"], source, {})
+        run(["uv", "pip", "install", "--quiet", *into, "--requirement", "requirements.txt"], source, {})
         return "unlocked", ""
     return "none", ""
 
@@ -239,7 +200,7 @@ def _uv_sync(project: Path, source: Path, environment: Path, compiled: bool) -> 
         if compiled:
             stock.take(source, environment)
         try:
-            _run(words, folder, given)
+            run(words, folder, given)
         except PreparationError as error:
             trouble = trouble or str(error)
             shutil.rmtree(environment, ignore_errors=True)
@@ -249,23 +210,3 @@ def _uv_sync(project: Path, source: Path, environment: Path, compiled: bool) -> 
                 stock.keep(source, environment)
             return how, trouble
     raise PreparationError(trouble)
-
-
-def _run(words: list[str], folder: Path, extra: Mapping[str, str]) -> None:
-    try:
-        done = subprocess.run(
-            words,
-            cwd=folder,
-            env=tool_environment(extra),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-            timeout=INSTALL_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise PreparationError(f"`{' '.join(words)}` did not end within {INSTALL_SECONDS} s") from None
-    if done.returncode:
-        raise PreparationError(f"`{' '.join(words)}` ended with {done.returncode}:\n{done.stdout.strip()}")
