@@ -21,7 +21,7 @@ from twelvefold.evidence import document
 from twelvefold.progress import Progress, console_for
 from twelvefold.results import FACTORS, OWN, SEVERITY, Claim, Result, Run, Verdict, worst
 from twelvefold.sabotages import UNPROVEN, Sabotages, load, proven
-from twelvefold.scorecard import write_evidence, write_page
+from twelvefold.scorecard import check_page, write_evidence, write_page
 from twelvefold.terminal.board import State, board
 from twelvefold.wording import summary
 
@@ -265,6 +265,21 @@ def test_a_run_of_some_claims_never_writes_the_page(tmp_path: Path) -> None:
     file = tmp_path / "TWELVE_FACTOR.md"
     assert not write_page(a_run(complete=False), file, CAUGHT)
     assert not file.exists()
+
+
+def test_an_image_leaves_the_page_of_processes_alone_which_show_more(tmp_path: Path) -> None:
+    file = tmp_path / "TWELVE_FACTOR.md"
+    of_image = a_run(result("I.2", Verdict.NOT_RUN, reason="a container shows no source"), driver="image")
+    write_page(a_run(), file, CAUGHT)
+    assert not write_page(of_image, file, CAUGHT)
+    assert check_page(of_image, file, CAUGHT) is None
+
+    file.unlink()
+    assert write_page(of_image, file, CAUGHT), "a service that runs in containers only has a page too"
+    assert "suite `9c4e`, from containers of an image.\n" in file.read_text()
+    assert check_page(a_run(), file, CAUGHT) == "I.2 is 'pass', not 'not run'"
+    assert check_page(a_run(driver="image"), file, CAUGHT) == "I.2 is 'pass', not 'not run'"
+    assert write_page(a_run(), file, CAUGHT), "processes show more"
 
 
 # -- The evidence ------------------------------------------------------------------------------------------------------

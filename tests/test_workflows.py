@@ -17,8 +17,10 @@ from . import acting, copies
 
 TOOLS = acting.TOOLS
 
+SCORECARD = copies.ROOT / "src/twelvefold/scorecard.schema.json"
+
 # All other jobs read at most.
-WRITERS = {"release.yml: publish", "tags.yml: tags", "update.yml: propose"}
+WRITERS = {"release.yml: build", "release.yml: publish", "tags.yml: tags", "update.yml: propose"}
 
 
 @pytest.fixture(params=["service", "template"])
@@ -91,6 +93,20 @@ def test_every_job_ends_and_may_do_no_more_than_it_needs(github: Path) -> None:
     for name, job in jobs(github):
         assert "timeout-minutes" in job or "uses" in job, name
         assert ("write" in job["permissions"].values()) == (name in WRITERS), name
+
+
+def test_what_gets_a_version_was_proved_and_its_evidence_bound_to_its_digest(default_service: Path) -> None:
+    released = workflows(default_service / ".github")["release.yml"]["jobs"]
+    built = {name: f"${{{{ needs.build.outputs.{name} }}}}" for name in ("image", "digest")}
+
+    assert set(built) < released["build"]["outputs"].keys()
+    assert released["prove"]["env"]["IMAGE"] == f"{built['image']}@{built['digest']}"
+    assert {"run": "make prove", "name": "Prove the twelve factors"} in released["prove"]["steps"]
+    assert set(released["publish"]["needs"]) == {"build", "prove"}
+    [evidence] = [step["with"] for step in released["publish"]["steps"] if "predicate-type" in step.get("with", {})]
+    assert evidence["predicate-type"] == json.loads(SCORECARD.read_text())["$id"]
+    assert evidence["predicate-path"].endswith("/twelve-factor.json")
+    assert (evidence["subject-name"], evidence["subject-digest"]) == (built["image"], built["digest"])
 
 
 def test_no_step_can_use_the_credentials_of_the_checkout(github: Path) -> None:

@@ -32,9 +32,10 @@ ORIGIN = """\
 when a verdict changes, or the set of claims. What was observed, when and on which machine is in the evidence of a
 run: its `twelve-factor.json`, reports and logs.
 
-Written by Twelvefold {suite}, suite `{suite_hash}`.{sabotages}
+Written by Twelvefold {suite}, suite `{suite_hash}`{where}.{sabotages}
 """
 
+IN_CONTAINERS = ", from containers of an image"
 OTHER_STATE = " The sabotages were last planted for another state of the suite."
 
 CHECK = re.compile(r"\n<!-- make prove: sha256 ([0-9a-f]{64}) -->\n\Z")
@@ -51,6 +52,7 @@ def render(run: Run, sabotages: Sabotages) -> str:
     shown = proven(run, sabotages)
     sections = "\n".join(_section(shown, factor, sabotages) for factor in shown.factors)
     suite_hash = run.suite_hash.removeprefix("sha256:")[:16]
+    where = IN_CONTAINERS if run.driver == "image" else ""
     older = OTHER_STATE if sabotages.caught and sabotages.suite_hash != run.suite_hash else ""
     body = "\n".join(
         [
@@ -59,7 +61,7 @@ def render(run: Run, sabotages: Sabotages) -> str:
             _overview(shown, sabotages),
             sections,
             "## Where this page comes from\n",
-            ORIGIN.format(suite=run.suite, suite_hash=suite_hash, sabotages=older),
+            ORIGIN.format(suite=run.suite, suite_hash=suite_hash, where=where, sabotages=older),
         ]
     )
     return f"{body}\n<!-- make prove: sha256 {_sha256(body)} -->\n"
@@ -75,6 +77,11 @@ def verify(page: str) -> str | None:
     if not check:
         return NO_CHECK
     return None if check[1] == _sha256(page[: check.start()]) else EDITED
+
+
+def of_image(page: str) -> bool:
+    """Whether a page says what containers of an image showed, of which less can be seen than of processes."""
+    return f"`{IN_CONTAINERS}." in page
 
 
 def stale(page: str, run: Run, sabotages: Sabotages) -> str | None:

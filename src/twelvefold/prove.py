@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from . import page, sabotages
+from . import sabotages
 from .harness import containers, plugin, workspace
 from .harness.contract import ContractError
 from .harness.processes import descendants
@@ -29,7 +29,7 @@ from .harness.tools import PreparationError
 from .harness.workspace import Workspace
 from .progress import Progress
 from .results import FACTORS, Claim, Result, Run, Verdict
-from .scorecard import write_evidence, write_page
+from .scorecard import check_page, write_evidence, write_page
 from .signals import handled, interrupt
 
 CLAIMS = Path(__file__).parent / "claims"
@@ -137,10 +137,13 @@ def prove(options: Options) -> int:
             sys.stderr.write("Interrupted: nothing was written.\n")
             return INTERRUPTED
         write_evidence(run, options.evidence or made.project / EVIDENCE)
-        complaint = _page(run, made.project / PAGE, check=options.check)
-        sys.stderr.write(complaint)
+        if not options.check:
+            write_page(run, made.project / PAGE)
+        if trouble := check_page(run, made.project / PAGE):
+            told = f"{PAGE} is not what this run found: {trouble}. Run `make prove` and commit what it writes.\n"
+            sys.stderr.write(told)
     verdicts = {result.verdict for result in run.results}
-    if verdicts & {Verdict.FAIL, Verdict.ERROR} or complaint:
+    if verdicts & {Verdict.FAIL, Verdict.ERROR} or trouble:
         return FAILED
     return NOTHING_DONE if verdicts == {Verdict.NOT_RUN} else PROVED
 
@@ -167,22 +170,6 @@ def _refused(options: Options) -> str:
 def asked_for(options: Options) -> list[str]:
     """The claims and factors that are named, as they are written in the suite."""
     return [word.strip().upper() for word in options.claims.split(",") if word.strip()]
-
-
-def _page(run: Run, path: Path, *, check: bool) -> str:
-    """Writes the page after a complete run, or checks it; returns what is wrong with it."""
-    if run.complete and not check:
-        write_page(run, path)
-        return ""
-    if not path.exists():
-        return ""
-    text = path.read_text("utf-8", errors="replace")
-    trouble = page.verify(text) or (page.stale(text, run, sabotages.load()) if run.complete else None)
-    return (
-        f"{PAGE} is not what this run found: {trouble}. Run `make prove` and commit what it writes.\n"
-        if trouble
-        else ""
-    )
 
 
 def _run(options: Options, made: Workspace) -> Run:

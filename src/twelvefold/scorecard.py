@@ -15,13 +15,23 @@ from .sabotages import Sabotages, load, proven
 
 def write_page(run: Run, path: Path, sabotages: Sabotages | None = None) -> bool:
     """Writes TWELVE_FACTOR.md; returns whether it changed. A run of some claims never changes it."""
-    if not run.complete:
+    old = _page(path)
+    if not run.complete or _says_more(old, run):
         return False
     text = page.render(run, load() if sabotages is None else sabotages)
-    if path.exists() and path.read_text(encoding="utf-8", errors="replace") == text:
+    if text == old:
         return False
     _write(path, text)
     return True
+
+
+def check_page(run: Run, path: Path, sabotages: Sabotages | None = None) -> str | None:
+    """What is wrong with TWELVE_FACTOR.md, if it is there: that it was edited, or says something else than this run."""
+    text = _page(path)
+    if not text or _says_more(text, run):
+        return None
+    stale = page.stale(text, run, load() if sabotages is None else sabotages) if run.complete else None
+    return page.verify(text) or stale
 
 
 def write_evidence(run: Run, folder: Path, sabotages: Sabotages | None = None) -> None:
@@ -37,6 +47,15 @@ def write_evidence(run: Run, folder: Path, sabotages: Sabotages | None = None) -
     _write(folder / "badge.json", _json(badge.endpoint(shown)))
     _write(folder / "badge.svg", badge.svg(shown))
     _write(folder / "twelve-factor.json", _json(evidence.document(shown, sabotages)))
+
+
+def _page(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+
+def _says_more(text: str, run: Run) -> bool:
+    """Whether the page is of processes and the run of an image: containers show less, so the page is left alone."""
+    return run.driver == "image" and bool(text) and not page.of_image(text)
 
 
 def _json(content: dict[str, Any]) -> str:
