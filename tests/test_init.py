@@ -44,6 +44,31 @@ def test_a_compose_file_may_have_tags_of_its_own(tmp_path: Path) -> None:
     assert drafted_from({"compose.yaml": compose}, tmp_path).processes == {"web": "python app.py"}
 
 
+def test_the_dockerfile_and_the_target_of_a_compose_file_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "worker").mkdir()
+    web = 'FROM python AS base\nCMD ["base"]\nFROM base AS serve\nCMD ["serve"]\nFROM base AS check\nCMD ["check"]\n'
+    compose = """
+services:
+  web: {build: {context: ., dockerfile: web.Dockerfile, target: serve}}
+  worker: {build: ./worker}
+"""
+    files = {"web.Dockerfile": web, "worker/Dockerfile": "FROM python\nCMD python work.py\n", "compose.yaml": compose}
+    assert drafted_from(files, tmp_path).processes == {"web": "serve", "worker": "python work.py"}
+    text = (tmp_path / contract.FILE).read_text()
+    assert "web.Dockerfile" in text
+    assert "worker/Dockerfile, for worker of compose.yaml" in text
+
+
+def test_lines_of_the_procfile_that_name_no_process_type_are_told(tmp_path: Path) -> None:
+    procfile = "# what runs\n\nweb: python app.py\nweb.1: python other.py\nworker python work.py\n"
+    assert drafted_from({"Procfile": procfile}, tmp_path).processes == {"web": "python app.py"}
+    told = [line for line in (tmp_path / contract.FILE).read_text().splitlines() if "Not understood" in line]
+    assert told == [
+        "# Not understood in the Procfile: web.1: python other.py",
+        "# Not understood in the Procfile: worker python work.py",
+    ]
+
+
 def test_a_procfile_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
     assert drafted_from({"Procfile": "\ufeffweb: python app.py\n"}, tmp_path).processes == {"web": "python app.py"}
 

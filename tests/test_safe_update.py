@@ -1556,9 +1556,12 @@ def test_what_was_staged_beside_the_update_stays_when_that_is_taken_back(
     assert picture(service) == interrupted.before
 
 
-def test_what_was_noted_and_cannot_be_read_is_put_aside(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("noted", ["", "[]", '{"title": "half of it"}'])
+def test_what_was_noted_and_cannot_be_read_is_put_aside(
+    small: Path, capsys: pytest.CaptureFixture[str], noted: str
+) -> None:
     crashed(small)
-    (small / ".git/twelvefold/journal.json").write_text("")
+    (small / ".git/twelvefold/journal.json").write_text(noted)
     assert undo(small) == 2
     assert "what it had noted cannot be read" in capsys.readouterr().err
     copies.git(small, "reset", "--quiet", "--hard")

@@ -105,7 +105,7 @@ def _told(file: Path, service: Service, text: str) -> str:
 
 
 def _processes(service: Service) -> list[str]:
-    lines = []
+    lines = [f"# Not understood in the Procfile: {_remark(line)}" for line in service.not_understood]
     if service.procfile:
         lines += ["# The Procfile's commands are taken from there; one that is named here replaces it."]
         lines += [f"#   {name}: {_remark(command)}" for name, command in service.procfile.items()]

@@ -9,7 +9,16 @@ from pathlib import Path
 from . import code
 from .backing import Backing, backing_services, named_variables, needed_packages
 from .code import Variable
-from .commands import Compose, Dockerfile, build, processes, read_compose, read_dockerfile, read_procfile
+from .commands import (
+    Compose,
+    Dockerfile,
+    build,
+    not_understood,
+    processes,
+    read_compose,
+    read_dockerfile,
+    read_procfile,
+)
 from .reading import Said, Unreadable, Values, at, first_of, json_of, mapping, toml_of, yaml_of
 
 __all__ = ["SECRET", "Service", "Unreadable", "look"]
@@ -27,6 +36,8 @@ class Service:
     name: Said
     procfile: dict[str, str]
     """The process types of the Procfile."""
+    not_understood: list[str]
+    """The lines of the Procfile that name none."""
     processes: dict[str, Said]
     """The process types of other files."""
     packages: list[str]
@@ -70,6 +81,7 @@ def look(path: Path) -> Service:
     return Service(
         name=_name(path),
         procfile=read_procfile(path),
+        not_understood=not_understood(path),
         processes=processes(path, compose, dockerfile),
         packages=code.packages(texts),
         folders=code.folders(texts),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -18,8 +19,9 @@ BEFORE_IT = re.compile(r"nginx|traefik|caddy|haproxy|envoy")  # it stands before
 
 @dataclass(frozen=True)
 class Dockerfile:
-    """What the last stage of a Dockerfile says."""
+    """What the stage of a Dockerfile says that an image is made of."""
 
+    file: str = "Dockerfile"
     command: str = ""
     entrypoint: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -43,12 +45,14 @@ class Compose:
     """What the service's own entries are given."""
 
 
-def read_dockerfile(path: Path) -> Dockerfile:
-    """Reads the Dockerfile, if there is one."""
+def read_dockerfile(path: Path, built: object = ".") -> Dockerfile:
+    """Reads the Dockerfile, if there is one; `built` is how a compose file says what to build: a folder, or more."""
+    given = {key: str(value) for key, value in mapping(built).items()}
+    file = os.path.normpath(f"{given.get('context', built)}/{given.get('dockerfile', 'Dockerfile')}")
     command = entrypoint = ""
     variables: dict[str, str] = {}
-    parsed = dockerfile.parse(text_of(path / "Dockerfile"))
-    line = parsed.line_of(parsed.final) if parsed.stages else []
+    parsed = dockerfile.parse(text_of(path / file))
+    line = parsed.line_of(parsed.used(given.get("target", ""))[0]) if parsed.stages else []
     for one in (one for stage in reversed(line) for one in stage.instructions):
         match one.word:
             case "CMD":
@@ -57,7 +61,7 @@ def read_dockerfile(path: Path) -> Dockerfile:
                 entrypoint = _command(one.rest)
             case "ENV":
                 variables |= _assignments(one.rest)
-    return Dockerfile(command, entrypoint, variables)
+    return Dockerfile(file, command, entrypoint, variables)
 
 
 def read_compose(path: Path) -> Compose:
@@ -89,12 +93,19 @@ def read_procfile(path: Path) -> dict[str, str]:
     return found
 
 
+def not_understood(path: Path) -> list[str]:
+    """The lines of the Procfile that name no process type, and are neither empty nor comments."""
+    lines = text_of(path / "Procfile").lstrip("\ufeff").splitlines()
+    known = contract.procfile(path)
+    return [line for line in lines if line.strip() and line[0] != "#" and line.partition(":")[0] not in known]
+
+
 def processes(path: Path, compose: Compose, image: Dockerfile) -> dict[str, Said]:
     """The process types of compose file, Dockerfile or package.json: of the first of these that names any."""
-    if found := _composed(compose, image):
+    if found := _composed(path, compose):
         return found
     if image.line:
-        return {"web": Said(image.line, "Dockerfile")}
+        return {"web": Said(image.line, image.file)}
     if start := at(json_of(path / "package.json"), "scripts", "start"):
         return {"web": Said("npm start", f"package.json, where it means: {start}")}
     return {}
@@ -109,13 +120,14 @@ def build(path: Path) -> Said | None:
     return Said("docker build .", "Dockerfile")
 
 
-def _composed(compose: Compose, image: Dockerfile) -> dict[str, Said]:
+def _composed(path: Path, compose: Compose) -> dict[str, Said]:
     found = {}
     for name, entry in compose.own.items():
+        image = read_dockerfile(path, entry.get("build", "."))
         entrypoint = _command(entry["entrypoint"]) if entry.get("entrypoint") else image.entrypoint
         command = _command(entry["command"]) if entry.get("command") else image.command
         if line := f"{entrypoint} {command}".strip():
-            where = compose.file if entry.get("command") or entry.get("entrypoint") else "Dockerfile"
+            where = compose.file if entry.get("command") or entry.get("entrypoint") else image.file
             found[name] = Said(line, where if name == "web" else f"{where}, for {name} of {compose.file}")
     if "web" in found:
         return found

@@ -31,6 +31,7 @@ from .trees import SUBMODULE, Tree, entry_line, index_info, read_tree, removal_l
 
 JOURNAL, LAST, SET_ASIDE = "journal.json", "last.json", "set-aside.json"
 LAST_HAS = {"title", "head", "new_head", "branch", "notes", "keep"}  # what taking a step back needs of its journal
+JOURNAL_HAS = {*LAST_HAS, "write", "remove", "new_folders", "old_notes"}
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def recover(repository: Repository) -> str:
     state = state_folder(repository)
     try:
         journal = _journal(repository)
-    except ValueError:  # no JSON, or no UTF-8
+    except ValueError:
         (state / JOURNAL).replace(state / SET_ASIDE)
         raise Refusal(
             f"An update of {repository.folder} was interrupted, and what it had noted cannot be read, so nothing is "
@@ -154,7 +155,10 @@ def _take_back_at_once(repository: Repository) -> None:
 
 
 def _journal(repository: Repository) -> dict[str, Any]:
-    journal: dict[str, Any] = json.loads((state_folder(repository) / JOURNAL).read_text("utf-8"))
+    """What is under way; raises ValueError when it cannot be read."""
+    journal = json.loads((state_folder(repository) / JOURNAL).read_text("utf-8"))
+    if not isinstance(journal, dict) or not journal.keys() >= JOURNAL_HAS:
+        raise ValueError("it lacks what taking back needs")
     return journal
 
 
