@@ -257,4 +257,33 @@ SABOTAGES = [
         ),
         ("XIV.1", "XIV.2"),
     ),
+    Sabotage(
+        "XIV.3",
+        "the tenant that a header names is a label",
+        (Edit(MIDDLEWARE, ROUTE, ROUTE + '    route = Headers(scope=scope).get("x-tenant", "") + route\n'),),
+        ("XIV.1", "XIV.2"),
+    ),
+    Sabotage(
+        "XIV.3",
+        "where a click came from, as its address says, is a label",
+        (
+            Edit(
+                TELEMETRY,
+                "IN_FLIGHT = Gauge(",
+                'CLICKS = Counter("clicks", "Clicks by source.", ["source"], registry=REGISTRY)\nIN_FLIGHT = Gauge(',
+            ),
+            Edit(
+                ROUTES,
+                "    return Page(",
+                '    telemetry.CLICKS.labels(request.query_params.get("utm_source", "")).inc()\n    return Page(',
+            ),
+            Edit(
+                ROUTES,
+                "async def list_notes(\n    database: Database,",
+                "async def list_notes(\n    request: Request, database: Database,",
+            ),
+            Edit(ROUTES, "from ..web.context", "from .. import telemetry\nfrom ..web.context"),
+        ),
+        ("XIV.1", "XIV.2"),
+    ),
 ]

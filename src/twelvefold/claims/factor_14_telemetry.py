@@ -508,7 +508,7 @@ def series_do_not_grow_with_what_clients_send(deploy: Deploy, observe: Observati
     web = deploy.start("web")
     has_worker = deploy.contract.jobs and deploy.contract.thing and deploy.contract.jobs.metrics_port
     running = [web, deploy.start(deploy.jobs.process)] if has_worker else [web]
-    free = _free_texts(deploy, web)
+    free, asked = _free_texts(deploy, web), _what_is_read(deploy, web, collections)
     _live(deploy, web, 5, free)  # whatever a kind of request adds, it adds at its first time
     _send(web, cardinality.whims(KINDS_OF_WHIMS, collections, seed=1))
     for process in running:
@@ -516,6 +516,7 @@ def series_do_not_grow_with_what_clients_send(deploy: Deploy, observe: Observati
     before = [metrics.scrape(process, path) for process in running]
     answered = _send(web, cardinality.whims(1000, collections))
     expect(answered > 900, "answers to most of a thousand requests", answered)
+    _send(web, (cardinality.with_values(*one, unique_marker()) for one in asked for _ in range(2 * HANDFUL)))
     _live(deploy, web, 30, free)
     for process, had in zip(running, before, strict=True):
         has = metrics.scrape(process, path)
@@ -533,6 +534,24 @@ def _collections(deploy: Deploy) -> tuple[str, ...]:
 def _send(web: Process, whims: Iterable[cardinality.Whim]) -> int:
     """Sends them all; returns how many were answered."""
     return sum(cardinality.send(int(web.port or 0), whim) > 0 for whim in whims)
+
+
+def _what_is_read(deploy: Deploy, web: Process, collections: Iterable[str]) -> list[tuple[str, list[str]]]:
+    """Paths, each with some names that the code may read of a request, and that do not change how it is answered."""
+    names = cardinality.names_in(deploy.workspace.source / folder for folder in deploy.contract.code.folders)
+    parts = [names[first : first + cardinality.AT_A_TIME] for first in range(0, len(names), cardinality.AT_A_TIME)]
+    paths = collections or (deploy.web.live or "/",)
+    return [(path, _without_effect(web, path, part)) for path in paths for part in parts]
+
+
+def _without_effect(web: Process, path: str, names: list[str]) -> list[str]:
+    """The names of which a value changes nothing of the status."""
+
+    def status(*some: str) -> int:
+        return cardinality.send(int(web.port or 0), cardinality.with_values(path, some, unique_marker()))
+
+    usual = status()
+    return names if status(*names) == usual else [name for name in names if status(name) == usual]
 
 
 def _free_texts(deploy: Deploy, web: Process) -> list[str]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
+from pathlib import Path
+from urllib.parse import urlencode
 from uuid import UUID
 
 from .http import NO_ANSWER
+from .routes import SOURCES
 
 SEED = 12
 METHODS = ("GET", "GET", "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
@@ -18,6 +22,16 @@ RARE = """
     PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK SEARCH REPORT MERGE CHECKOUT NOTIFY SUBSCRIBE UNSUBSCRIBE PURGE
     LINK UNLINK ACL BIND REBIND UNBIND MKACTIVITY MKCALENDAR SOURCE M-SEARCH TRACE QUERY
 """.split()
+# What code may ask a request for: a text in quotes, a property of a query, a parameter that is a text.
+NAME = re.compile(
+    r"""["']([A-Za-z][\w-]{1,39})["'] | \bquery\.([A-Za-z]\w*) | \b([a-z]\w*):\ (?:Annotated\[)?str\b""",
+    re.ASCII | re.VERBOSE,
+)
+# Headers that say how a message is to be read, or whether it is to be answered at all.
+OF_THE_MESSAGE = re.compile(
+    r"content-|transfer-|if-|host$|connection$|expect$|upgrade$|te$|trailer$|range$|keep-alive$"
+)
+AT_A_TIME = 40  # more headers than a hundred are too many for some servers
 
 
 @dataclass(frozen=True)
@@ -70,6 +84,25 @@ def _headers(chance: random.Random, word: str) -> dict[str, str]:
         "X-Forwarded-For": f"10.{chance.randrange(250)}.{chance.randrange(250)}.7",
         **{f"X-{name}": word for name in ("Tenant-ID", "User-ID", "Api-Key")},
     }
+
+
+def names_in(folders: Iterable[Path]) -> list[str]:
+    """The names of headers and of parameters that the code in some folders may read, whatever it makes of them."""
+    files = (file for folder in folders for file in ([folder] if folder.is_file() else sorted(folder.rglob("*"))))
+    texts = (
+        file.read_text("utf-8", errors="replace")
+        for file in files
+        if file.suffix in SOURCES and file.is_file() and "node_modules" not in file.parts
+    )
+    return list(dict.fromkeys("".join(groups) for text in texts for groups in NAME.findall(text)))
+
+
+def with_values(path: str, names: Iterable[str], word: str) -> Whim:
+    """A request that has a value of its own under each of these names, in its query and as a header."""
+    query = {name: f"{word}-{name}" for name in names}
+    headers = {name.lower().removeprefix("http_").replace("_", "-"): value for name, value in query.items()}
+    kept = {name: value for name, value in headers.items() if not OF_THE_MESSAGE.match(name)}
+    return Whim("GET", f"{path}?{urlencode(query)}", kept)
 
 
 def remarks(word: str) -> dict[str, str]:
