@@ -6,6 +6,7 @@ SETTINGS = "src/orders/settings.py"
 CACHE = "src/orders/resources/cache/__init__.py"
 SERVER = "src/orders/web/server.py"
 MAIN = "src/orders/__main__.py"
+WORKER = "src/orders/worker.py"
 ROUTES = "src/orders/notes/routes.py"
 LEVEL = "    logs.configure(process, style=loaded.log_format, level=loaded.log_level)\n"
 DATABASE = '    database_url: PostgresUrl = Field(description="The database'
@@ -73,6 +74,40 @@ SABOTAGES = [
             ),
         ),
         neighbours=("III.5", "VII.1"),
+    ),
+    Sabotage(
+        "III.1",
+        "a file in /etc is read before the environment",
+        (
+            Edit(
+                SETTINGS,
+                "def load() -> Settings:\n",
+                'def _host_wide() -> None:\n    file = Path("/etc/orders.env")\n    if file.exists():\n'
+                '        os.environ.update(line.split("=", 1) for line in file.read_text().splitlines())\n\n\n'
+                "_host_wide()\n\n\ndef load() -> Settings:\n",
+            ),
+        ),
+        neighbours=("III.2", "III.5", "VII.1"),
+    ),
+    Sabotage(
+        "III.1",
+        "the worker takes its settings from a file in the folder where it starts",
+        (
+            Edit(WORKER, "import asyncio\n", "import asyncio\nimport tomllib\n"),
+            Edit(
+                WORKER,
+                "from contextlib import suppress\n",
+                "from contextlib import suppress\nfrom pathlib import Path\n",
+            ),
+            Edit(
+                WORKER,
+                '    return process.run("worker", settings,',
+                '    if (own := Path("worker.toml")).exists():\n'
+                "        settings = settings.model_copy(update=tomllib.loads(own.read_text()))\n"
+                '    return process.run("worker", settings,',
+            ),
+        ),
+        neighbours=("III.5", "VIII.1"),
     ),
     Sabotage(
         "III.2",
@@ -303,6 +338,23 @@ SABOTAGES = [
             Edit("src/orders/web/app.py", DOCS, DOCS.replace(" else", " and not settings.is_production else")),
         ),
         neighbours=("III.5", "VII.1"),
+    ),
+    Sabotage(
+        "III.4",
+        "the documentation is hidden where there is Kubernetes",
+        (
+            Edit(
+                "src/orders/web/app.py",
+                DOCS,
+                DOCS.replace(" else", ' and not Path("/var/run/secrets/kubernetes.io").is_dir() else'),
+            ),
+            Edit(
+                "src/orders/web/app.py",
+                "from contextlib import asynccontextmanager\n",
+                "from contextlib import asynccontextmanager\nfrom pathlib import Path\n",
+            ),
+        ),
+        neighbours=("III.1", "III.5", "VII.1"),
     ),
     Sabotage(
         "III.4",

@@ -42,6 +42,9 @@ CHOICE = re.compile(
     rf"|\b(?:gethostname|getfqdn|platform\.node)\(\)(?:\.lower\(\))?\s*(?:[!=]=\s*|\.(?:starts|ends)with\(\s*\(?)[\"']",
     re.IGNORECASE,
 )
+# Files that are there on one platform only, and to ask for which is to ask for it.
+OF_A_PLATFORM = re.compile(r"[\"'][^\"']*(?:/\.dockerenv|/\.containerenv|/secrets/kubernetes\.io)")
+ASKS_FOR_A_FILE = re.compile(r"exists|is_?(?:file|dir)|\baccess|\b[lf]?stat|-[edf] ", re.IGNORECASE)
 COMPARES = re.compile(r"[!=]=|\bin\b|\bcase\b|\bis\b|\bmatch\b|\.get\(|\[|startswith|\.lower\(|\bequals\b")
 CODE = ".py .js .mjs .cjs .ts .rb .go .java .kt .php .rs .ex .cs .sh".split()
 MOST_BYTES = 500_000
@@ -73,9 +76,13 @@ def choices(code: Iterable[Line], declared: Iterable[str]) -> list[Line]:
     """Where the code asks which group it is in: by a name of one, or by a setting that is declared for it."""
     names = [name.lower() for name in declared if is_for_groups(name)]
     setting = re.compile(rf"\w\.(?:{'|'.join(names)})\b" if names else r"(?!)")
-    return [
-        line for line in code if (CHOICE.search(line.text) or setting.search(line.text)) and COMPARES.search(line.text)
-    ]
+
+    def chooses(text: str) -> bool:
+        if OF_A_PLATFORM.search(text) and ASKS_FOR_A_FILE.search(text):
+            return True
+        return bool((CHOICE.search(text) or setting.search(text)) and COMPARES.search(text))
+
+    return [line for line in code if chooses(line.text)]
 
 
 def is_for_groups(name: str) -> bool:

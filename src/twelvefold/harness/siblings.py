@@ -159,7 +159,7 @@ def _toml(file: Path) -> dict[str, Any]:
 
 def looked_at(trace: Trace, clone: Path) -> list[str]:
     """What beside a clone, in the folder that holds nothing else, somebody has looked for."""
-    found = {path for path in _paths(trace, clone) if path.startswith(f"{clone.parent}/")}
+    found = {path for path in paths(trace, clone) if path.startswith(f"{clone.parent}/")}
     return sorted(path for path in found if path != str(clone) and not path.startswith(f"{clone}/"))
 
 
@@ -168,17 +168,21 @@ def foreign_code(trace: Trace, workspace: Workspace, folder: Path) -> list[str]:
 
     `folder` is the deploy's, below which each process has a copy of a service that is no package.
     """
-    interpreters = (program.resolve().parents[1] for program in (workspace.environment / "bin").glob("python*"))
-    own = [str(root) for root in (workspace.environment, workspace.source, folder, *interpreters)]
+    own = [str(root) for root in (workspace.environment, workspace.source, folder, *interpreters(workspace))]
     found = {
         path
-        for path in _paths(trace, workspace.source, failed=False)
+        for path in paths(trace, workspace.source, failed=False)
         if CODE.search(path) and not path.startswith(SYSTEM) and not any(path.startswith(f"{root}/") for root in own)
     }
     return sorted(found)
 
 
-def _paths(trace: Trace, folder: Path, *, failed: bool = True) -> Iterator[str]:
+def interpreters(workspace: Workspace) -> list[Path]:
+    """Where the interpreter lies that the environment was made with."""
+    return [program.resolve().parents[1] for program in (workspace.environment / "bin").glob("python*")]
+
+
+def paths(trace: Trace, folder: Path, *, failed: bool = True) -> Iterator[str]:
     """Every path that was named to the kernel, whole."""
     for call in trace.calls():
         if (match := NAMED.search(call.text)) and (failed or not call.failed):
