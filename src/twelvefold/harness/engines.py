@@ -59,7 +59,8 @@ class Named:
     def add(self, kind: str, engine: str, version: str, path: str, where: str = "") -> None:
         """Keeps one."""
         name = "postgres" if kind == "postgres" else SAME.get(engine, engine)
-        found = re.match(r"(?:pg)?(\d{1,2})(?!\d)", version)
+        # An extension's own version may stand before: 2.23.0-pg18.
+        found = re.search(r"(?:^|-)pg(\d{1,2})(?!\d)", version) or re.match(r"(\d{1,2})(?!\d)", version)
         if found or version == "latest":
             major = found[1] if found else version
             self.places.append(Place(kind, name, major, path, where or f"{path} ({version})"))

@@ -10,9 +10,12 @@ from typing import Any
 
 from .processes import Process
 
-TIMES = "timestamp time ts @timestamp asctime datetime date t eventTime".split()
-LEVELS = "level severity levelname lvl log.level level_name loglevel".split()
-MESSAGES = "event message msg text body".split()
+# By the names that log libraries of many languages give them, in lower case.
+TIMES = "timestamp time ts @timestamp asctime datetime date t eventtime created @t".split()
+LEVELS = "level severity levelname lvl log.level level_name loglevel severitytext severity_text @l".split()
+MESSAGES = "event message msg text body short_message @m @mt".split()
+PARTS = "log record".split()  # objects in which some libraries put them
+VALUES = "timestamp name".split()  # what an object in the place of a value is told by
 BAD_NEWS = "warning warn error err critical fatal panic alert emergency 40 50 60".split()
 BAD_WORDS = re.compile(r"\b(?:WARN(?:ING)?|ERROR|CRITICAL|FATAL|Traceback|\w*(?:Error|Exception)\b)|failed")
 A_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z| ?[+-]\d\d:?\d\d)?")
@@ -29,7 +32,7 @@ def problem_of(line: str, ahead: float = 0) -> str:
         return "is no JSON object"
     if not _is_now(_first(event, TIMES), ahead):
         return "has no time" if _first(event, TIMES) is None else "has a time that is not now"
-    if _first(event, LEVELS) in (None, ""):
+    if _first(event, LEVELS) in (None, "") and "@t" not in event:  # Serilog leaves the usual level out
         return "has no level"
     return "" if _first(event, MESSAGES) not in (None, "") else "has no message"
 
@@ -68,9 +71,13 @@ def problems(processes: Iterable[Process]) -> list[str]:
 
 
 def _first(event: Mapping[str, Any], names: list[str]) -> Any:
-    nested = event.get("log") if isinstance(event.get("log"), Mapping) else {}
-    everything = {**{f"log.{name}": value for name, value in dict(nested or {}).items()}, **event}
-    return next((everything[name] for name in names if name in everything), None)
+    everything: dict[str, Any] = {}
+    for part in PARTS:
+        if isinstance(nested := event.get(part), Mapping):
+            everything |= {key: value for name, value in nested.items() for key in (name, f"{part}.{name}")}
+    known = {str(name).lower(): value for name, value in {**everything, **event}.items()}
+    found = next((known[name] for name in names if name in known), None)
+    return next((found[name] for name in VALUES if name in found), found) if isinstance(found, Mapping) else found
 
 
 def _is_now(value: Any, ahead: float) -> bool:

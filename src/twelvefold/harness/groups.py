@@ -21,7 +21,7 @@ SWITCHES = """
 """.split()
 ONE_OF_THEM = re.compile(r"(\w*_)?(ENV|ENVIRONMENT|STAGE)")
 VALUES = "production development test".split()
-WORDS = "production|prod|development|dev|staging|stage|testing|test|local|live|qa|preprod|preview|sandbox"
+WORDS = "production|prod|development|dev|staging|stage|testing|test|local|live|qa|preprod|preview"
 STRONG = "production|prod|development|staging|preprod"  # these hardly stand for anything else
 A_WORD = re.compile(rf"[\"']({WORDS})[\"']", re.IGNORECASE)
 A_NAME = re.compile(r"[\"'](?:\$\{?)?([A-Z][A-Z0-9_]*)\}?[\"']|\benv\.([A-Z][A-Z0-9_]*)")
@@ -34,7 +34,6 @@ BEFORE_A_TEXT = r"(?:[!=]==?|\bcase\b|\bin\s*[\[({]|\b(?:starts|ends)with\(\(?)\
 COMPARED = rf"(?:{BEFORE_A_TEXT}(?:[\"'][^\"']*[\"'],\s*)*{STRONG_TEXT}|{STRONG_TEXT}\s*(?:[!=]=|(?:not\s+)?in\b))"
 CHOICE = re.compile(
     rf"\b{FOR_IT}\W.{{0,60}}[\"']({WORDS})[\"']|[\"']({WORDS})[\"'].{{0,60}}\W\w*(env|environment|deployment)\b"
-    rf"|\b{OFTEN_FOR_IT}\W.{{0,60}}{STRONG_TEXT}|{STRONG_TEXT}.{{0,60}}\W\w*(stage|profile)\b"
     rf"|{OF_SETTINGS}.{{0,20}}\b{OFTEN_FOR_IT}\W.{{0,60}}[\"']({WORDS})[\"']"
     rf"|{OF_SETTINGS}.*{COMPARED}|{COMPARED}.*{OF_SETTINGS}"
     # The machine on which it runs is none of its business.

@@ -38,14 +38,18 @@ KEYS = {
 TOLD_ABOUT = {"a JSON web token"}  # documentation is full of them
 URL = re.compile(r"\b[a-z][a-z0-9+.-]*://([^\s:/@'\"<>]*):([^\s/@'\"<>]+)@([^\s/'\"<>]+)")
 KEY_OF = "api|access|private|auth|signing|signature|encryption|hmac|session|cookie|jwt|salt|master|account"
-SECRET = rf"passwo?r?d|passwd|pwd|passphrase|secret|token|credentials?|fernet|(?P<keyed>(?:{KEY_OF})[_-]?key)"
+SECRET = (
+    r"passwo?r?d|passwd|pwd|passphrase|(?<=[_-])pass(?![a-z])|secret|token|credentials?|fernet"
+    rf"|(?P<keyed>(?:{KEY_OF})[_-]?key)"
+)
 ASSIGNED = re.compile(
     rf"(?i)\b(?P<name>\w*(?:{SECRET})\w*)[\"']?\s*"
     r"(?:[:=]|:=|=>)\s*[bruf]?(?:(?P<quote>[\"'])(?P<quoted>[^\"'\s]{8,})(?P=quote)|(?P<bare>[^\s\"'#,;)(\]}]{8,})\s*$)"
 )
 # What is called after a secret, and is none: the name of a field, and how a client asks for the next page.
 ABOUT = re.compile(
-    r"(?i)(?:name|url|uri|type|header|alg|algorithm|hasher|field|path|file|id|prefix|pattern|format|param|scope|version)$"
+    r"(?i)(?:name|url|uri|type|header|alg|algorithm|hasher|field|path|file|id|prefix|pattern|format|param|scope|version|issuer|policy"
+    r"|params|arn|ref|audience|host|port|ttl|length|limit|provider|backend|kind|rules?|regex|seconds|minutes|days)$"
     r"|(?:page|next|cursor|continuation|sync|csrf|design)\w*token"
 )
 AN_IDENTIFIER = re.compile(r"[A-Za-z_-]+[0-9]{0,2}")  # such as the key under which a session is kept
@@ -57,7 +61,7 @@ BASIC = re.compile(r"\bBasic\s+([A-Za-z0-9+/]{8,}={0,2})")
 USER_IN_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://([^\s:/@'\"<>]{16,})@([^\s/'\"<>]+)")
 LOGIN = re.compile(r"(?i)(?:login|auth|authenticate)\s*=?\s*\(\s*[\"'][^\"']+[\"']\s*,\s*[\"']([^\"'\s]{8,})[\"']")
 COMMITTED = re.compile(
-    r"(?:^|/)(?:\.env(?:\.(?!(?:example|sample|template|dist|defaults?|test)\b)[^/]+)?|\.pgpass|\.netrc|\.htpasswd"
+    r"(?:^|/)(?:\.env(?:\.(?!(?:example|sample|template|dist|defaults?|test)\b)[^/]+)?|\.?pgpass|\.netrc|\.htpasswd"
     r"|id_(?:rsa|dsa|ecdsa|ed25519)|[^/]+\.(?:pfx|p12|jks|keystore)|\.aws/credentials|\.docker/config\.json)$"
 )
 LOCKS = re.compile(r"(?:^|/)(?:[^/]*\.lock|[^/]*-lock\.(?:json|yaml)|go\.sum|requirements[^/]*\.txt)$")
@@ -65,13 +69,19 @@ CODE = re.compile(r"\.(?:py|jinja|js|mjs|cjs|ts|tsx|rb|go|java|kt|php|rs|ex|cs|c
 # There a made-up secret is more likely than a real one.
 TALK = re.compile(r"(?:^|/)(?:tests?|docs?|examples?|fixtures?|spec)/|(?:^|/)test_|_test\.|\.(?:md|rst)$|its message")
 STANDS_FOR = re.compile(
-    r"\$[{(A-Z_]|[{}<>*\\…]|%[sd(]|\.\.\.|^(.)\1*$|example|sample|change.?(?:me|it)|dummy|fake|placeholder|redact|replace|to.?do|xxx"
+    r"^arn:|\$[{(A-Z_]|[{}<>*\\…]|%[sd(]|\.\.\.|^(.)\1*$|example|sample|change.?(?:me|it)|dummy|fake|placeholder|redact|replace|to.?do|xxx"
     r"|\byour|^(?:my.?)?(?:pass|passwd|password|pwd|pw|secret|token|key|user|app|admin|root|guest|postgres|test|dev|local)\d?$"
     r"|^test[-_.]|[-_.]test$",
     re.IGNORECASE,
 )
 HERE = re.compile(
     r"(?:localhost|127\.0\.0\.1|\[?::1\]?|host)(?::|$)|\bexample\.(?:com|org|net)\b|\.(?:test|invalid|example)\b"
+)
+# What people type: curl's user, a login, a statement that makes a role.
+TYPED = re.compile(
+    r"(?i)\bcurl\b.*?\s(?:-u|--user)[ =]?[\"']?[^\s:\"']+:([^\s\"']{8,})"
+    r"|\b(?:docker|podman|helm registry)\s+login\b.*?\s(?:-p|--password)[ =][\"']?([^\s\"']{8,})"
+    r"|\bsshpass\s+-p\s*[\"']?([^\s\"']{8,})|\bpassword\s+'([^'\s]{8,})'"
 )
 MOST_CHARACTERS = 20_000  # of a line
 
@@ -187,6 +197,7 @@ def secrets_in(line: str, file: str) -> list[str]:
     found += ["a URL with a password"] if not talk and _in_url(line) else []
     if not LOCKS.search(file):
         values = [*_assigned(line, bool(CODE.search(file))), *BEARER.findall(line), *_basic(line), *LOGIN.findall(line)]
+        values += ["".join(groups) for groups in TYPED.findall(line)]
         found += ["what looks like a password or a key" for value in values if looks_real(value, talk)]
     return found
 

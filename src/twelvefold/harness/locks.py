@@ -177,7 +177,7 @@ def commands(script: str, variables: Mapping[str, str]) -> Iterator[Command]:
         while words and ((match := ASSIGNMENT.fullmatch(words[0])) or words[0] in ("env", "exec", "sudo", "time", "!")):
             own |= {match[1]: match[2]} if match else {}
             words = words[1:]
-        if words[:2] and words[0] in ("sh", "bash") and words[1] in ("-c", "-ec", "-exc", "-lc") and len(words) > 2:
+        if len(words) > 2 and words[0] in ("sh", "bash") and words[1] in ("-c", "-ec", "-exc", "-lc"):
             yield from commands(words[2], own)
         elif words:
             yield Command(tuple(words), own)
@@ -193,6 +193,8 @@ def judged(command: Command, source: Path) -> str:
     told = " ".join(command.words)
     if (name == "uv" and verb == "pip") or re.fullmatch(r"pip[\d.]*", name):
         return _judged_pip(told, rest, source) if "install" in rest or "sync" in rest else ""
+    if (name == "pipx" and verb == "install") or (name == "uv" and rest[:2] == ["tool", "install"]):
+        return "" if re.search(r"[\w\]](?:==|@)\S", told) else f"`{told}` does not say which version"
     if name == "uv":
         return _judged_uv(told, verb, command)
     if name in BY_LOCK and verb in BY_LOCK[name] and not command.says(*FROZEN):

