@@ -257,4 +257,17 @@ SABOTAGES = [
         "this release takes shorter texts only, and so does its database",
         "ALTER TABLE notes ADD CONSTRAINT short CHECK (length(text) <= 500) NOT VALID",
     ),
+    migrating(
+        "what this release adds to a note keeps the one before from deleting it",
+        "CREATE TABLE note_links (note_id uuid REFERENCES notes, url text);"
+        " CREATE FUNCTION link_note() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN INSERT INTO note_links VALUES (NEW.id, ''/''); RETURN NEW; END';"
+        " CREATE TRIGGER link AFTER INSERT ON notes FOR EACH ROW EXECUTE FUNCTION link_note()",
+        Edit(
+            "src/orders/notes/queries.py",
+            '    return (await connection.execute("DELETE FROM notes WHERE id = %s", (note_id,))).rowcount == 1\n',
+            '    await connection.execute("DELETE FROM note_links WHERE note_id = %s", (note_id,))\n'
+            '    return (await connection.execute("DELETE FROM notes WHERE id = %s", (note_id,))).rowcount == 1\n',
+        ),
+    ),
 ]

@@ -15,6 +15,20 @@ FOUND_IN_MEMORY = """        note = KEPT.get(note_id) or await queries.find(conn
         if note:
             KEPT[note_id] = note
 """
+FIRST_WITH_ID = '@router.get("/{note_id}")\n'
+PINS = """@router.put("/{note_id}/pin", status_code=204)
+async def pin_note(note_id: UUID) -> None:
+    \"\"\"Pins a note.\"\"\"
+    PINNED.add(note_id)
+
+
+@router.get("/pinned")
+async def pinned_notes() -> list[UUID]:
+    \"\"\"Lists the notes that are pinned.\"\"\"
+    return sorted(PINNED)
+
+
+"""
 DELETED = """    await cache.delete(cache_key(note_id))
 """
 LISTED = """        notes = await queries.newest(connection, limit, before)
@@ -191,6 +205,15 @@ SABOTAGES = [
             Edit(ROUTES, ROUTER, "SEEN: dict[str, Note] = {}\n" + ROUTER),
             Edit(ROUTES, CREATE_TEXT, CREATE_TEXT + SEEN),
             Edit(ROUTES, CREATED, CREATED + KEPT_BY_KEY),
+        ),
+        neighbours=("VI.2", "VI.3"),
+    ),
+    Sabotage(
+        "VI.1",
+        "which notes are pinned is known to one process alone",
+        (
+            Edit(ROUTES, ROUTER, "PINNED: set[UUID] = set()\n" + ROUTER),
+            Edit(ROUTES, FIRST_WITH_ID, PINS + FIRST_WITH_ID),
         ),
         neighbours=("VI.2", "VI.3"),
     ),

@@ -248,4 +248,16 @@ SABOTAGES = [
         neighbours=("I.1", "II.2", "X.1"),
         also=("I.2",),
     ),
+    Sabotage(
+        "X.3",
+        "a workflow has the platform build what it deploys",
+        (
+            Edit(
+                ".github/workflows/deploy.yml",
+                "",
+                DEPLOYS.format("gcloud run deploy orders --region europe-west1 --source ."),
+            ),
+        ),
+        neighbours=("I.1", "II.2", "X.1"),
+    ),
 ]

@@ -293,4 +293,39 @@ SABOTAGES = [
         ),
         neighbours=("XI.2", "VII.1"),
     ),
+    Sabotage(
+        "XI.3",
+        "a file keeps the last words of a crash as well",
+        (
+            Edit(
+                LOGS,
+                "    sys.excepthook = _log_crash\n",
+                "    sys.excepthook = _crashed\n",
+            ),
+            Edit(
+                LOGS,
+                "def _for_people() -> list[Processor]:\n",
+                "def _crashed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:\n"
+                '    with open("/tmp/orders-crash.log", "a") as file:\n'
+                "        traceback.print_exception(kind, error, trace, file=file)\n"
+                "    _log_crash(kind, error, trace)\n\n\n"
+                "def _for_people() -> list[Processor]:\n",
+            ),
+            Edit(LOGS, "import threading\n", "import threading\nimport traceback\n"),
+        ),
+        neighbours=("XI.1", "XI.2"),
+    ),
+    Sabotage(
+        "XI.3",
+        "the nightly job prints how many notes it has put away, if there were any",
+        (
+            Edit(
+                "src/orders/notes/jobs.py",
+                ARCHIVE,
+                f"    cursor = {ARCHIVE.lstrip()}    if cursor.rowcount:\n"
+                '        print(f"{cursor.rowcount} notes put away")\n',
+            ),
+        ),
+        neighbours=("XI.1", "XI.2"),
+    ),
 ]

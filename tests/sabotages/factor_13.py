@@ -248,4 +248,26 @@ SABOTAGES = [
         ),
         ("XIII.1", "XIII.2"),
     ),
+    Sabotage(
+        "XIII.3",
+        "any address that ends in .csv is answered by a middleware",
+        (
+            Edit(
+                APP,
+                FEATURES,
+                '    @app.middleware("http")\n'
+                "    async def as_csv(request: Request, call_next: RequestResponseEndpoint) -> Response:\n"
+                '        if request.url.path.endswith(".csv"):\n'
+                '            return Response("id,text\\n", media_type="text/csv")\n'
+                "        return await call_next(request)\n\n" + FEATURES,
+            ),
+            Edit(
+                APP,
+                "from fastapi import FastAPI\n",
+                "from fastapi import FastAPI, Request, Response\n"
+                "from starlette.middleware.base import RequestResponseEndpoint\n",
+            ),
+        ),
+        ("XIII.1", "XIII.2"),
+    ),
 ]

@@ -93,6 +93,18 @@ SABOTAGES = [
         ("XIV.2", "XIV.3"),
     ),
     Sabotage(
+        "XIV.1",
+        "the queue's gauge leaves out what waits to be tried again",
+        (
+            Edit(
+                JOBS,
+                "        (SELECT count(*) FROM procrastinate_jobs WHERE status = 'todo'),\n",
+                "        (SELECT count(*) FROM procrastinate_jobs WHERE status = 'todo' AND scheduled_at IS NULL),\n",
+            ),
+        ),
+        ("XIV.2", "XIV.3"),
+    ),
+    Sabotage(
         "XIV.2",
         "the context is dropped on the way into the queue",
         (Edit(JOBS, ORIGIN, "    return ("),),

@@ -363,5 +363,10 @@ def _everything_works(
     if one_off:
         done = deploy.run(one_off)
         expect(done.code == 0, f"`{one_off}` to exit 0", done.process.tail())
+    if deploy.thing.delete:
+        for one in (things[0], things[-1]):
+            with answered("web"):
+                status = deploy.delete(web, one).status
+            expect(status < 400, f"{deploy.thing.delete} to delete a thing of either release", status)
     for process in processes.values():
         expect(process.alive, f"{process.type} to run on", process.tail())

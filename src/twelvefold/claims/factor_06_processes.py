@@ -11,6 +11,7 @@ from ..harness.claim import Observations, claim, expect, need
 from ..harness.deploy import Deploy
 from ..harness.ledger import Ledger, allowed_age
 from ..harness.processes import END_SECONDS, eventually
+from ..harness.replicas import tell_the_same
 
 REPLICAS = 3
 PAIRS = 50
@@ -54,6 +55,7 @@ def replicas_share_nothing(deploy: Deploy, observe: Observations) -> None:
             ledger.check_list(replica, "after a deletion on another replica")
     for look in (shared.keys_are_shared, shared.limit_is_shared):
         observe.note(look(deploy, *replicas[:2]))
+    observe.note(tell_the_same(deploy, replicas[0], replicas[1], age))
 
     for replica in replicas:
         replica.signal(signal.SIGKILL)

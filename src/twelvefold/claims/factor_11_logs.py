@@ -362,9 +362,22 @@ def every_line_is_one_event(deploys: Deploys, observe: Observations) -> None:
     names = ", ".join(process.type for process in heard)
     observe.note(f"{names}: work, mistakes, outages, crashes, SIGTERM, {passed}")
 
+    traces: list[tracing.Trace] = []
+
+    def traced() -> tuple[str, ...]:
+        with suppress(NotRun):  # without it, the lines of a crash are looked at all the same
+            traces.append(tracing.prepare(within.deploy, log_files.CALLS))
+            return traces[-1].prefix
+        return ()
+
+    crashes = failed_imports(within, imported, traced)
     with ThreadPoolExecutor() as pool:
-        looks = [pool.submit(list, one) for one in (refusals(deploy), failed_imports(within, imported), ends(deploy))]
+        looks = [pool.submit(list, one) for one in (refusals(deploy), crashes, ends(deploy))]
     refused, crashed, ended = (look.result() for look in looks)
+    for (what, process), trace in zip(crashed, traces, strict=False):
+        trace.wait(process.pid)
+        told = written(process.type, trace, declared_in(deploy.environment_of("", {})[0]).values())
+        expect(not told, f"{what} to tell of it on stdout and stderr alone", "; ".join(told))
     for what, process in (*refused, *crashed):
         expect(process.lines, f"{what} to say so", "nothing")
         expect_events([process])

@@ -210,14 +210,14 @@ class _Queue:
         """How many there are."""
         return int(self._database.value(self._count))
 
-    def expect_agreement(self, process: Process) -> int:
-        """Waits until the process tells the count; returns it. Raises Violation when it does not."""
+    def expect_agreement(self, process: Process, least: int = 0) -> int:
+        """Waits until the process tells the count, and that is no less; returns it. Raises Violation."""
         told: float | None = None
         deadline = time.monotonic() + GAUGE_SECONDS
         while time.monotonic() < deadline:
             before = self.waiting
             told = metrics.value_of(metrics.scrape(process, self._path), self._gauge)
-            if told == before == self.waiting:
+            if told == before == self.waiting >= least:
                 return before
             time.sleep(0.1)
         raise Violation(f"{process.type} tells {self._gauge} {told}, where SQL counts {self.waiting}")
@@ -246,6 +246,21 @@ def _gauge_is_true(deploy: Deploy, web: Process, path: str, queue: _Queue, obser
     if deploy.jobs.counter:
         _expect_told(worker, path, metrics.selector(deploy.jobs.counter), many + 1, lambda: _due(deploy) - due)
         observe.note(f"worker's counter == {many + 1} jobs")
+    _expect_told_of_retries(deploy, web, queue, observe)
+
+
+def _expect_told_of_retries(deploy: Deploy, web: Process, queue: _Queue, observe: Observations) -> None:
+    """Has a job fail, and compares while it waits to be tried again, if such jobs count as waiting."""
+    table = deploy.jobs.table
+    events = "UPDATE" if table == deploy.thing.table else "INSERT OR UPDATE"
+    with deploy.db.failing(table, events) as failures:
+        if deploy.attempt(web, unique_marker(), unique_email()).status != deploy.thing.status:
+            return
+        with suppress(Violation):  # which need not be: the job may be done otherwise
+            eventually(failures, "its job to fail", FAILS_SECONDS)
+        if failures() and settled(lambda: queue.waiting):
+            queue.expect_agreement(web, 1)
+            observe.note("web's gauge == SQL while a job waits to be tried again")
 
 
 def _due(deploy: Deploy) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -142,6 +142,13 @@ def server(folder: Path) -> Iterator[Server]:
         yield Server(url)
 
 
+TIMES = """
+    SELECT attname FROM pg_attribute
+    WHERE attrelid = %(table)s::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+        AND atttypid IN ('timestamptz'::regtype, 'timestamp'::regtype, 'date'::regtype)
+"""
+
+
 @dataclass(frozen=True)
 class Database:
     """One database; `url` is the address at which the server itself listens."""
@@ -226,6 +233,17 @@ class Database:
                 yield lambda: int(self.value(count))
             finally:
                 connection.execute(FAIL_NO_MORE)
+
+    def age(self, table: str, days: int) -> None:
+        """Makes the rows of a table as much older, by all their times; those that may not be stay as they are."""
+        with self.connect() as connection:
+            columns = connection.execute(TIMES, {"table": str(_table(table).as_string(connection))}).fetchall()
+            for (column,) in columns:
+                text = "UPDATE {} SET {column} = {column} - make_interval(days => {days})"
+                with suppress(psycopg.Error):
+                    connection.execute(
+                        sql.SQL(text).format(_table(table), column=sql.Identifier(column), days=sql.Literal(days))
+                    )
 
     @contextmanager
     def without(self, table: str, text: str) -> Iterator[None]:

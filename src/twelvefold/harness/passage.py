@@ -23,6 +23,7 @@ from .processes import END_SECONDS, Process, eventually
 from .rollback import texts
 
 A_DAY = 86_400
+OLD_DAYS = 400
 FEW = 3
 LEAD_SECONDS = 60
 WAKE_SECONDS = 0.4  # within which whoever waits for a time sees that it has come
@@ -72,6 +73,8 @@ def let_a_day_pass(
     soon: Sequence[float] = (),
 ) -> str:
     """Stops at all that is due within a day, and at the next due time of what is rarer; returns what was done."""
+    if deploy.database and deploy.contract.thing and deploy.contract.thing.table:
+        deploy.db.age(deploy.contract.thing.table, OLD_DAYS)  # so that what is due finds something to do
     began = moved.now()
     due = cron.due_times(texts(deploy.workspace.source), began)
     near = [moment + 1 for moment in due if moment < began + A_DAY]

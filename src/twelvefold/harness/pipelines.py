@@ -13,13 +13,19 @@ from .workspace import Workspace
 
 BUILD, TEST, PUBLISH = "build", "test", "publish"
 OTHER_BUILDS = re.compile(
-    r"\bbuildx\s+bake\b|\bpack\s+build\b|\bkaniko\b|\bko\s+build\b|\bdocker(?:-|\s+)compose\s+build\b|--build\b"
+    r"\bgcloud\s+(?:run|app|functions)\s+deploy\b.*--source|\bgcloud\s+builds\s+submit\b|\baz\s+acr\s+build\b"
+    r"|\bfly(?:ctl)?\s+deploy\b(?!.*--image)|\bkamal\s+(?:deploy|setup|redeploy)\b(?!.*--skip-push)"
+    r"|\bheroku\s+container:push\b|\bgit\s+push\s+\S*(?:heroku|dokku)\b"
+    r"|\bbuildx\s+bake\b|\bpack\s+build\b|\bkaniko\b|\bko\s+build\b|\bdocker(?:-|\s+)compose\s+build\b|--build\b"
 )
 TESTS = re.compile(
     r"\b(?:docker|podman)\s+run\b|\bcompose\s+(?:\S+\s+)*(?:up|run)\b|\bprove\b|\bcontainer-structure-test\b|\bgoss\b"
 )
 PUBLISHES = re.compile(
     r"\b(?:docker|podman|buildah)\s+(?:image\s+)?push\b|\bimagetools\s+create\b|\bcrane\s+(?:copy|cp|tag|push)\b"
+    r"|\bgcloud\s+(?:run|app|functions)\s+deploy\b|\bgcloud\s+builds\s+submit\b|\baz\s+acr\s+build\b"
+    r"|\bfly(?:ctl)?\s+deploy\b|\bkamal\s+(?:deploy|setup|redeploy)\b|\bheroku\s+container:\w+"
+    r"|\bgit\s+push\s+\S*(?:heroku|dokku)\b"
     r"|\bskopeo\s+copy\b|--push\b|\bpush=true\b|type=registry\b"
 )
 WITHOUT_NAME = re.compile(r"push-by-digest=true")

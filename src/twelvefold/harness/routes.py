@@ -30,6 +30,7 @@ SOURCES = (".py", ".js", ".mjs", ".ts", ".go", ".rb", ".java", ".kt", ".rs", ".p
 LITERAL = re.compile(r"""(["'`])((?:(?!\1)[^\\\n]){1,120})\1""")
 PATH = re.compile(r"/?[A-Za-z0-9_.{}<>:$*()\[\]+-]+(/[A-Za-z0-9_.{}<>:$*()\[\]+-]*)*|/")
 BEGINNING = re.compile(r"/[A-Za-z0-9_./-]*[/_.-]")
+ENDING = re.compile(r"\.[a-z][a-z0-9]{1,5}")
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{1,30}")
 # The parameters of a path as frameworks write them: {x}, <int:x>, :x, [x], and groups of a regular expression.
 PLACES = re.compile(r"\{[^{}/]*\}|<[^<>/]*>|(?<=/):\w+|\[[^\[\]/]*\]|\([^()/]*\)|\*+")
@@ -80,6 +81,8 @@ class Found:
     beginnings: tuple[str, ...]
     """Those after which something has to come, such as `/notes/`."""
     words: tuple[str, ...]
+    endings: tuple[str, ...] = ()
+    """Such as `.csv`, which may follow any path."""
 
 
 @dataclass(frozen=True)
@@ -99,14 +102,17 @@ def in_code(folders: Iterable[Path]) -> Found:
     paths: dict[str, None] = {}
     beginnings: dict[str, None] = {}
     words: dict[str, None] = {}
+    endings: dict[str, None] = {}
     for text in _texts(folders):
+        if ENDING.fullmatch(text):
+            endings[text] = None
         if PATH.fullmatch(text) and "/" in text:
             paths[_template(text)] = None
         if BEGINNING.fullmatch(text):
             beginnings[text] = None
         if WORD.fullmatch(text):
             words |= dict.fromkeys((text, text.replace("_", "-")))
-    return Found(tuple(paths), tuple(beginnings)[:MOST_BEGINNINGS], tuple(words))
+    return Found(tuple(paths), tuple(beginnings)[:MOST_BEGINNINGS], tuple(words), tuple(endings))
 
 
 def _template(text: str) -> str:
@@ -168,6 +174,8 @@ def _suggested(found: Found, api: Api) -> Iterator[Asked]:
     below = (f"{collection}/{word}" for collection in collections for word in BELOW_A_COLLECTION)
     for path in (*(f"/{word}" for word in USUAL), *below):
         yield from (Asked(method, path) for method in READING)
+    for ending in found.endings:
+        yield from (Asked("GET", f"{path}{ending}") for path in documented)
     for beginning in ("/", *found.beginnings):
         for word in found.words:
             yield Asked("GET", f"{beginning}{word}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -66,10 +66,10 @@ class Inside:
             eventually(lambda: any(one.exists() for one in answers), "the probe to answer", SEEN_SECONDS / 2)
         return next((one for one in answers if one.exists()), None)
 
-    def crash_at_import(self, process: str, module: str) -> Process:
+    def crash_at_import(self, process: str, module: str, prefix: tuple[str, ...] = ()) -> Process:
         """Starts a process type in which the import of a module fails."""
         crashing = probed(self.deploy, "twelvefold_trouble", folder=str(self.folder), crash=module)
-        return to_its_end(crashing, process)
+        return to_its_end(crashing, process, prefix)
 
 
 def _tells(process: Process, text: str) -> bool:
@@ -150,13 +150,15 @@ def refusals(deploy: Deploy) -> Iterator[tuple[str, Process]]:
             yield "web on a port that is taken", to_its_end(deploy, deploy.web.process, **given)
 
 
-def failed_imports(within: Inside, imported: dict[str, list[str]]) -> Iterator[tuple[str, Process]]:
+def failed_imports(
+    within: Inside, imported: dict[str, list[str]], prefix: Callable[[], tuple[str, ...]] = tuple
+) -> Iterator[tuple[str, Process]]:
     """The process types whose last own module cannot be imported; `imported` are the modules of each."""
     packages = set(within.deploy.contract.code.packages)
     for name, modules in imported.items():
         own = [module for module in modules if module.partition(".")[0] in packages]
         if own:
-            crashed = within.crash_at_import(name, own[-1])
+            crashed = within.crash_at_import(name, own[-1], prefix())
             what = f"{name}, whose import of {own[-1]} fails,"
             expect(crashed.exit_code not in (None, 0), f"{what} to end with an error", f"exit code {crashed.exit_code}")
             expect(_tells(crashed, f"the import of {own[-1]} fails"), f"{what} to say why", crashed.tail(2))
