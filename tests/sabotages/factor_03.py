@@ -7,6 +7,7 @@ CACHE = "src/orders/resources/cache/__init__.py"
 SERVER = "src/orders/web/server.py"
 MAIN = "src/orders/__main__.py"
 WORKER = "src/orders/worker.py"
+CLOCK = "src/orders/clock.py"
 ROUTES = "src/orders/notes/routes.py"
 LEVEL = "    logs.configure(process, style=loaded.log_format, level=loaded.log_level)\n"
 DATABASE = '    database_url: PostgresUrl = Field(description="The database'
@@ -451,6 +452,44 @@ SABOTAGES = [
                 "def peek(field: str)",
                 "@cache\ndef _some_time_ago(_: int) -> Settings:\n    return load()\n\n\ndef peek(field: str)",
             ),
+        ),
+        neighbours=("III.2", "VII.1"),
+    ),
+    Sabotage(
+        "III.5",
+        "the clock ticks on a connection with the password that it began with",
+        (
+            Edit(
+                CLOCK,
+                "            await self._connector.execute_query_async(TICK, job=due.task.name, at=at)\n",
+                "            async with await AsyncConnection.connect(self._url, autocommit=True) as connection:\n"
+                '                await connection.execute(TICK, {"job": due.task.name, "at": at})\n',
+            ),
+            Edit(
+                CLOCK,
+                "        self._connector = app.connector\n",
+                '        self._url = load().secret("database_url")\n',
+            ),
+            Edit(
+                CLOCK,
+                "from procrastinate import App\n",
+                "from procrastinate import App\nfrom psycopg import AsyncConnection\n",
+            ),
+            Edit(CLOCK, "from .settings import Settings\n", "from .settings import Settings, load\n"),
+        ),
+        neighbours=("VIII.3", "IV.1"),
+    ),
+    Sabotage(
+        "III.5",
+        "a new password is told to the log",
+        (
+            Edit(
+                SETTINGS,
+                "        secret: SecretStr = getattr(current, field)\n",
+                "        secret: SecretStr = getattr(current, field)\n        if secret != getattr(self, field):\n"
+                '            logging.getLogger("orders").warning("%s is now %s", field, secret.get_secret_value())\n',
+            ),
+            Edit(SETTINGS, "import os\nimport re\n", "import logging\nimport os\nimport re\n"),
         ),
         neighbours=("III.2", "VII.1"),
     ),

@@ -3,6 +3,7 @@
 from . import Edit, Sabotage
 
 SERVER = "src/orders/web/server.py"
+MIDDLEWARE = "src/orders/web/middleware.py"
 LISTENER = "listener = socket.create_server((settings.host, settings.port), family=family)"
 FAILED = """        log.critical("web cannot listen: change HOST or PORT", **address, reason=str(error))
         return 1
@@ -162,5 +163,19 @@ SABOTAGES = [
         "redirects to the host that the client claims",
         (Edit("src/orders/web/app.py", "redirect_slashes=False,", "redirect_slashes=True,"),),
         neighbours=("VII.1", "VII.2", "XIII.3"),
+    ),
+    Sabotage(
+        "VII.2",
+        "an error opens a port to look into it",
+        (
+            Edit(
+                MIDDLEWARE,
+                '            log.exception("request failed")\n',
+                '            log.exception("request failed")\n'
+                '            scope["app"].state.debug = socket.create_server(("0.0.0.0", 0))\n',
+            ),
+            Edit(MIDDLEWARE, "import secrets\n", "import secrets\nimport socket\n"),
+        ),
+        neighbours=("VII.1", "IX.2"),
     ),
 ]

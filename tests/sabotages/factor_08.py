@@ -319,4 +319,37 @@ SABOTAGES = [
         ),
         neighbours=("VII.1", "VIII.1"),
     ),
+    Sabotage(
+        "VIII.1",
+        "web puts old notes away once an hour, by itself",
+        (
+            Edit(
+                APP,
+                "            app.state.resources = resources\n            yield\n",
+                "            app.state.resources = resources\n"
+                "            putting_away = asyncio.create_task(_put_away(resources.postgres))\n"
+                "            yield\n            putting_away.cancel()\n",
+            ),
+            Edit(
+                APP,
+                "def create_app(",
+                "async def _put_away(postgres: Any) -> None:\n    while True:\n        await asyncio.sleep(3600)\n"
+                "        async with postgres.connection() as connection:\n"
+                "            await connection.execute(ARCHIVE, (90,))\n\n\ndef create_app(",
+            ),
+            Edit(
+                APP,
+                "from collections.abc import AsyncIterator\nfrom contextlib import asynccontextmanager\n",
+                "import asyncio\nfrom collections.abc import AsyncIterator\n"
+                "from contextlib import asynccontextmanager\nfrom typing import Any\n",
+            ),
+            Edit(
+                APP,
+                "from ..resources import attached\n",
+                "from ..notes.jobs import ARCHIVE\nfrom ..resources import attached\n",
+            ),
+            Edit("src/orders/notes/jobs.py", '@job(cron="30 3 * * *")\n', "@job()\n"),
+        ),
+        neighbours=("VIII.2", "IX.3"),
+    ),
 ]

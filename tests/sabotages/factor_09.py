@@ -322,4 +322,31 @@ SABOTAGES = [
         neighbours=("VIII.1", "VIII.2", "IX.3"),
         also=("IX.3",),
     ),
+    Sabotage(
+        "IX.2",
+        "what follows from an answer is written a second after it",
+        (
+            Edit(
+                ROUTES,
+                LOCATION,
+                "    task = asyncio.create_task(_note_down(database, note.id))\n    TASKS.add(task)\n"
+                "    task.add_done_callback(TASKS.discard)\n" + LOCATION,
+            ),
+            Edit(
+                ROUTES,
+                ROUTER,
+                ROUTER + "TASKS: set[asyncio.Task[None]] = set()\n\n\n"
+                "async def _note_down(database: Database, note_id: UUID) -> None:\n    await asyncio.sleep(1)\n"
+                "    async with database.connection() as connection:\n"
+                '        await connection.execute("INSERT INTO created_notes VALUES (%s)", (note_id,))\n',
+            ),
+            Edit(ROUTES, "from typing import Annotated\n", "import asyncio\nfrom typing import Annotated\n"),
+            Edit(
+                "migrations/versions/0001_notes.py",
+                CREATED,
+                CREATED + '    op.execute("CREATE TABLE created_notes (id uuid)")\n',
+            ),
+        ),
+        neighbours=("IX.1", "VII.2"),
+    ),
 ]

@@ -105,6 +105,12 @@ SABOTAGES = [
         ("XIV.2", "XIV.3"),
     ),
     Sabotage(
+        "XIV.1",
+        "a deletion does not count",
+        (Edit(MIDDLEWARE, COUNTED, '    if method != "DELETE":\n        requests.inc()\n'),),
+        ("XIV.2", "XIV.3"),
+    ),
+    Sabotage(
         "XIV.2",
         "the context is dropped on the way into the queue",
         (Edit(JOBS, ORIGIN, "    return ("),),

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..harness import collector, config_files, contents, groups, http, leaks, reads, sockets, tracing
+from ..harness import collector, config_files, contents, groups, http, leaks, outage, reads, sockets, tracing
 from ..harness.caches import Cache
 from ..harness.claim import NotApplicable, NotRun, Observations, Violation, claim, expect, need
 from ..harness.collector import Collector
@@ -468,18 +468,22 @@ def credentials_rotate_while_it_runs(deploy: Deploy, observe: Observations) -> N
     cache = RotatingCache.of(deploy)
     by_file: dict[str, Any] = {resource.url: None, f"{resource.url}{suffix}": str(file)}
     by_file |= {cache.variable: None, f"{cache.variable}{suffix}": str(cache.file)} if cache else {}
-    running = [deploy.start(name, ready=False, **by_file) for name in deploy.contract.long_running]
+    clock = outage.ticking(deploy)
+    running = outage.start(deploy, clock=clock, **by_file)
     for process in running:
         deploy.wait_until_ready(process)
-    web = next(process for process in running if process.type == deploy.web.process)
+    web = running[0]
     works(deploy, web)
-    has_hits = bool(cache and cache.is_used(deploy, web))
+    if clock:
+        clock.come_close()
+    has_hits, passwords = bool(cache and cache.is_used(deploy, web)), set[str]()
     for number in (1, 2):  # who looks once more and then never again is found by the second
         revoked, url = url, with_password(url, canary())
         rotate(user, file, url)
         if cache:
             cache.rotate()
         expect(not user.is_let_in(revoked), "the old password to be refused")
+        passwords |= {str(urlsplit(one).password) for one in (revoked, url)}
         took = eventually(
             lambda: succeeds(deploy, web), f"a request to succeed after rotation {number}", ROTATION_SECONDS
         )
@@ -495,6 +499,11 @@ def credentials_rotate_while_it_runs(deploy: Deploy, observe: Observations) -> N
         expect(process.alive, f"{process.type} to keep running", process.tail())
         if process.port:
             deploy.wait_until_ready(process, ROTATION_SECONDS)
+    if clock:
+        observe.note(clock.ticks_still())
+    told = leaks.Canaries({f"password {number}": one for number, one in enumerate(sorted(passwords), 1)})
+    telling = [process.type for process in running if told.seen_in(process.output)]
+    expect(not telling, "no password to be told", f"one in the log of {', '.join(telling)}")
     if deploy.contract.admin and deploy.contract.admin.succeeds:
         code = deploy.run(deploy.contract.admin.succeeds, **by_file).code
         expect(code == 0, "a one-off with the new password to exit 0", code)

@@ -27,6 +27,7 @@ from ..harness.sockets import (
     own_addresses,
     relatives,
 )
+from ..harness.traffic import failing
 
 # One of each, so that nothing depends on how large the number is; what lies between is given to clients by the kernel.
 PORTS = (1024, 9999), (10_000, 32_767), (61_000, 65_535)
@@ -121,6 +122,8 @@ def nothing_else_listens(deploy: Deploy, observe: Observations) -> None:
         _holds_its_port_alone(deploy, process)
     if web:
         _visit(deploy, web)
+        if deploy.database and deploy.contract.thing and deploy.thing.table:
+            failing(deploy, web)
     for process in told:
         for path in ("/livez", "/readyz", "/metrics", "/no-such-path"):
             process.status(path)

@@ -54,6 +54,9 @@ SETTLE_SECONDS = 0.4  # how much later another clock may come
 NO_TICK_SECONDS = 2.0  # how long one is waited for that must not come
 DELAY_SECONDS = 0.05  # between the clocks and the database, so that who looks first and acts then is overtaken
 MISSED = 2
+A_DAY = 86_400
+DAYS = (0.1, 1.1, 8)
+OLD_DAYS = 400
 
 
 @claim(
@@ -90,6 +93,35 @@ def a_job_waits_for_its_worker(deploy: Deploy, observe: Observations) -> None:
     deploy.start(deploy.jobs.process, ready=False)
     wait_until_done(deploy, made, TAKEN_SECONDS)
     observe.measure("done after a worker's start", time.monotonic() - began, "<=", TAKEN_SECONDS, "s")
+    for process in deploy.processes:
+        process.stop()
+    observe.note(_web_lets_time_pass(deploy))
+
+
+def _web_lets_time_pass(deploy: Deploy) -> str:
+    """Web runs alone for days, beside things that are old: what there is to do about them is not for it to do."""
+    table = deploy.thing.table
+    if not table:
+        return "factors.toml has no [thing] table to see what web does as time passes"
+    try:
+        moved = deploy.stack.enter_context(moved_time(deploy, time.time()))
+        web = moved.start(deploy.web.process)
+        deploy.wait_until_ready(web)
+        moved.expect_reached(web)
+    except NotRun as error:
+        return f"not seen: what web does as time passes ({error})"
+    deploy.db.age(table, OLD_DAYS)
+
+    def rows() -> tuple[object, int | None]:
+        return settled(
+            lambda: (deploy.db.rows(f"SELECT md5(entry::text) FROM {table} entry ORDER BY 1"), waiting(deploy))
+        )
+
+    before = rows()
+    for days in DAYS:
+        moved.move(time.time() + days * A_DAY)
+        expect(rows() == before, f"web alone to change nothing within {days} days", "other rows, or jobs")
+    return f"web alone changes nothing in {DAYS[-1]} days"
 
 
 def _without_work(deploy: Deploy) -> list[str]:

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from http.client import HTTPConnection
 from typing import Any
@@ -163,6 +164,7 @@ def requests_in_hand_survive_sigterm(deploys: Deploys, observe: Observations) ->
     drain = DRAIN_SECONDS if deploy.web.drain else 0
     grace = GRACE_SECONDS if deploy.web.grace else USUAL_GRACE_SECONDS
     idle = opened(web, warm=_harmless(deploy))  # must not keep web from ending
+    calm = deploy.create(web)  # which web outlives by far
     with _held_up(deploy), _held_up(stuck):
         (requests, most), (never_answered, _) = _requests(deploy, web), _requests(stuck, stuck_web)
         family = kin(deploy, web)
@@ -178,14 +180,29 @@ def requests_in_hand_survive_sigterm(deploys: Deploys, observe: Observations) ->
         if stuck.web.grace:
             limit = SHORT_GRACE_SECONDS + LAST_WORDS_SECONDS
             observe.measure("exit with a request that never ends", stuck_ending.seconds(limit), "<=", limit, "s")
-    things = _observe_answers(deploy, requests, most, grace, observe)
+    things = _observe_answers(deploy, requests, most + 1, grace, observe)
     observe.measure("exit after SIGTERM", ending.seconds(drain + grace), "<=", drain + grace, "s")
     _observe_nothing_left(deploy, web, family, observe)
     if _works_apart(deploy):
         deploy.launch(deploy.jobs.process)
         _observe_work_of_answers(deploy, things, "the exit", observe)
+    _expect_all_of_it(deploy, calm, things)
     for connection in (idle, *(request.connection for request in never_answered)):
         connection.close() if connection else None
+
+
+def _expect_all_of_it(deploy: Deploy, calm: Made, things: Sequence[str]) -> None:
+    """Compares where the rows are that know a thing: web may owe nothing to what it has answered last."""
+    if not deploy.database:
+        return
+    everything = [calm, *(replace(calm, id=one) for one in things)]
+    if _works_apart(deploy):
+        with suppress(Violation):
+            eventually(lambda: deploy.done(calm), "its job to be done", RESTART_SECONDS)
+    tables = {name: {table for table, of in rows_of(deploy, everything) if of == name} for name in (calm.id, *things)}
+    for one in things:
+        lost = sorted(tables[calm.id] - tables[one])
+        expect(not lost, "all that follows from an answer to be there after the exit", f"nothing in {', '.join(lost)}")
 
 
 def _observe_answers(

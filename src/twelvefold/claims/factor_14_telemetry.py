@@ -27,6 +27,7 @@ METHOD = ("method", "http_method", "http_request_method", "verb")
 STATUS = ("status", "code", "status_code", "http_status", "http_status_code", "http_response_status_code")
 ROUTE = ("route", "path", "http_route", "handler", "endpoint", "url", "uri", "path_template")
 AT_ONCE = 5
+DELETED = 3
 SETTLED_SECONDS = 5.0  # within which a count shows, where it is not made before the answer is sent
 SCRAPES = 10
 PAUSE_SECONDS = 0.05
@@ -113,6 +114,10 @@ def _kinds(deploy: Deploy, web: Process) -> list[Kind]:
         attempt = partial(deploy.attempt, web)
         fails = Kind(method, None, 5, lambda _: attempt(unique_marker(), unique_email()), lambda: traffic.away(deploy))
         kinds.append(fails)
+    if thing.delete:
+        gone = [deploy.create(web) for _ in range(DELETED)]
+        how = thing.delete.partition(" ")[0]
+        kinds.append(Kind(how, None, DELETED, lambda number: deploy.delete(web, gone[number])))
     if thing.list:
         how, _, where = thing.list.partition(" ")
         kinds.append(Kind(how, 200, 7, lambda _: web.ask(how, where)))

@@ -68,7 +68,7 @@ class Filled:
 
 
 def filled(calls: Iterable[Call]) -> dict[str, Filled]:
-    """Every regular file into which bytes were written."""
+    """Every regular file into which bytes were written, or that is opened as a log."""
     appended: set[str] = set()
     opened: Counter[str] = Counter()
     found: dict[str, Filled] = {}
@@ -78,7 +78,9 @@ def filled(calls: Iterable[Call]) -> dict[str, Filled]:
         if call.name.startswith(("open", "creat")):
             paths = A_FILE.findall(call.text.rpartition(" = ")[2])
             opened.update(paths)
-            appended |= set(paths if "O_APPEND" in call.text else ())
+            if "O_APPEND" in call.text:
+                appended.update(paths)  # one that is called like a log is one before anything is in it
+                found |= {path: Filled(path) for path in paths if path not in found and NAME.search(path)}
         elif call.name in WRITES and (match := A_FILE.match(call.text)) and not call.text.endswith("= 0"):
             path = match[1]
             in_place = call.name.startswith("pwrite")  # as databases do

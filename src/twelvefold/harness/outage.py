@@ -42,7 +42,7 @@ def start(
     started = []
     for name in names:
         if clock and name == deploy.clock.process:
-            started.append(clock.start(name))
+            started.append(clock.start(name, **variables))
         elif moved:
             started.append(moved.start(name, prefix=prefix, **variables))
         else:
@@ -142,9 +142,9 @@ class Ticking:
         self._before = 0
         self._sees = False
 
-    def start(self, name: str) -> Process:
+    def start(self, name: str, **variables: str | None) -> Process:
         """Starts the clock, some time before it is due."""
-        return self._moved.start(name)
+        return self._moved.start(name, prefix=(), **variables)
 
     def come_close(self) -> None:
         """Lets it be due, to learn whether it sees the time move at all; then comes close to when it is due again."""
@@ -157,6 +157,19 @@ class Ticking:
                 break
         time.sleep(WAITS_SECONDS)
         self._moved.move(self._due - CLOSE_SECONDS)
+
+    def ticks_still(self) -> str:
+        """Lets it be due again, after `come_close`; raises Violation when no job comes of it."""
+        if not self._sees:
+            return "the clock does not see its time move"
+        settled(self._jobs, 1.0)
+        self._before = self._jobs()
+        for moment in (self._due + 1, self._next + 1):  # the first of them may have come by itself
+            self._moved.move(moment)
+            if self._more(1, SOON_SECONDS):
+                return "the clock ticks on"
+        expect(self._more(1, PATIENCE_SECONDS), "the clock to tick on", "no job of its next two ticks")
+        return "the clock ticks on, a little late"
 
     def begin(self) -> None:
         """Says that the database has just gone."""

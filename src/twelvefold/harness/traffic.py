@@ -128,7 +128,9 @@ def operations(deploy: Deploy, web: Process, made: Made | None = None) -> list[t
             operation = item.get(method) if isinstance(item, Mapping) else None
             if isinstance(operation, Mapping):
                 parameters = [*item.get("parameters", []), *operation.get("parameters", [])]
-                found.append((method.upper(), _filled_path(deploy, path, parameters, made), _body(document, operation)))
+                found.append(
+                    (method.upper(), _filled_path(deploy, path, parameters, made), sample_body(document, operation))
+                )
     return sorted(found, key=lambda one: METHODS.index(one[0].lower()))
 
 
@@ -149,7 +151,8 @@ def _filled_path(deploy: Deploy, path: str, parameters: list[Any], made: Made | 
     return re.sub(r"\{([^}:]*)[^}]*\}", lambda match: str(sample(kinds.get(match[1], {}), {})), path)
 
 
-def _body(document: Mapping[str, Any], operation: Mapping[str, Any]) -> Any:
+def sample_body(document: Mapping[str, Any], operation: Mapping[str, Any]) -> Any:
+    """A JSON body for an operation of an OpenAPI document; None where it takes none."""
     content = operation.get("requestBody", {}).get("content", {})
     kind = content.get("application/json", {}) if isinstance(content, Mapping) else {}
     return sample(kind["schema"], document) if "schema" in kind else None
