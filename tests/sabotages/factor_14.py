@@ -4,6 +4,7 @@ from . import Edit, Sabotage
 
 MIDDLEWARE = "src/orders/web/middleware.py"
 TELEMETRY = "src/orders/telemetry.py"
+APP = "src/orders/web/app.py"
 TRACING = "src/orders/tracing.py"
 JOBS = "src/orders/jobs.py"
 ROUTES = "src/orders/notes/routes.py"
@@ -100,6 +101,20 @@ SABOTAGES = [
                 JOBS,
                 "        (SELECT count(*) FROM procrastinate_jobs WHERE status = 'todo'),\n",
                 "        (SELECT count(*) FROM procrastinate_jobs WHERE status = 'todo' AND scheduled_at IS NULL),\n",
+            ),
+        ),
+        ("XIV.2", "XIV.3"),
+    ),
+    Sabotage(
+        "XIV.1",
+        "a body that is too large is refused before anybody counts",
+        (
+            Edit(
+                APP,
+                "    app.add_middleware(LimitBody, limit=settings.max_body_bytes)\n"
+                "    app.add_middleware(Observe, lifecycle=app.state.lifecycle)\n",
+                "    app.add_middleware(Observe, lifecycle=app.state.lifecycle)\n"
+                "    app.add_middleware(LimitBody, limit=settings.max_body_bytes)\n",
             ),
         ),
         ("XIV.2", "XIV.3"),

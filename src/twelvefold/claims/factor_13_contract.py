@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 
-from ..harness import api, config, fuzz, http, routes
+from ..harness import api, cardinality, config, fuzz, http, parameters, routes
 from ..harness.api import Api
 from ..harness.claim import NotApplicable, NotRun, Observations, Violation, claim, expect, need
 from ..harness.deploy import Deploy, filled, unique_email, unique_marker
@@ -145,7 +145,8 @@ def no_route_is_hidden(deploy: Deploy, observe: Observations) -> None:
     web = deploy.start("web")
     document = _contract(deploy, web)
     _, ids = _known(deploy, web, document)
-    found = routes.in_code(deploy.workspace.source / folder for folder in deploy.contract.code.folders)
+    folders = [deploy.workspace.source / folder for folder in deploy.contract.code.folders]
+    found, names = routes.in_code(folders), cardinality.names_in(folders)
     fewer = replace(found, words=())
     told = _told_of(deploy)
     has_worker = deploy.contract.jobs and deploy.contract.jobs.metrics_port and deploy.jobs.process
@@ -157,6 +158,8 @@ def no_route_is_hidden(deploy: Deploy, observe: Observations) -> None:
             worker = deploy.start(deploy.jobs.process)
             of_worker = searches.submit(_nothing_hidden, worker, fewer, Api({"paths": {}}), told, {})
     asked = of_web.result()
+    odd = list(parameters.hidden(web, document, ids, names))
+    expect(not odd, "no parameter that brings more than the contract has", ", ".join(odd[:SHOWN]))
     observe.note(f"web: nothing hidden in {asked} requests, for {len(found.paths)} paths of the code and more")
     if asked := other.result():
         observe.note(f"web with {switched.how}: nothing hidden in {asked} requests")

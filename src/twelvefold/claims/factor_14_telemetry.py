@@ -13,7 +13,7 @@ from functools import partial
 from itertools import count
 from uuid import uuid4
 
-from ..harness import api, cardinality, collector, http, metrics, traffic
+from ..harness import api, cardinality, collector, fuzz, http, metrics, traffic
 from ..harness.claim import NotRun, Observations, Violation, claim, expect, need
 from ..harness.collector import Collector, Span
 from ..harness.contract import Telemetry
@@ -28,6 +28,7 @@ STATUS = ("status", "code", "status_code", "http_status", "http_status_code", "h
 ROUTE = ("route", "path", "http_route", "handler", "endpoint", "url", "uri", "path_template")
 AT_ONCE = 5
 DELETED = 3
+HUGE_BODIES = 2
 SETTLED_SECONDS = 5.0  # within which a count shows, where it is not made before the answer is sent
 SCRAPES = 10
 PAUSE_SECONDS = 0.05
@@ -88,6 +89,7 @@ def metrics_tell_what_happened(deploy: Deploy, observe: Observations) -> None:
     kinds = _kinds(deploy, web)
     moved = [_count(web, path, deploy.web.requests_metric, kind) for kind in kinds]
     observe.measure("counter moved by", sum(sum(one.values()) for one in moved), "==", 50)
+    _refused_bodies_count(deploy, web, path, observe)
     _told_apart([one for kind, one in zip(kinds, moved, strict=True) if kind.status])
     _nothing_is_under_way(web, path, idle)
     if queue:
@@ -176,6 +178,26 @@ def _count(web: Process, path: str, name: str, kind: Kind) -> Metrics:
         labels = {(series.label(*names) or "").upper() for series in moved} - {""}
         expect(labels <= right, f"{' or '.join(sorted(right))} on what was counted {after}", told)
     return moved
+
+
+def _refused_bodies_count(deploy: Deploy, web: Process, path: str, observe: Observations) -> None:
+    """Sends bodies that are larger than most services take: whoever is answered is counted, wherever it was refused."""
+    if deploy.contract.thing is None:
+        return
+    name, (method, _, where) = deploy.web.requests_metric, deploy.thing.create.partition(" ")
+    typed = (("Content-Type", "application/json"),)
+    before, own = _baseline(web, path, name)
+    huge = fuzz.Question("a huge body", method, where, typed, b" " * fuzz.HUGE)
+    answered = sum(fuzz.ask(int(web.port or 0), huge) is not None for _ in range(HUGE_BODIES))
+
+    scrapes = count(1)  # each may count itself
+
+    def counted() -> bool:
+        moved = metrics.moved(before, metrics.scrape(web, path), name)
+        return sum(moved.values()) - next(scrapes) * sum(own.values()) >= answered
+
+    eventually(counted, f"{name} to count {answered} requests with a huge body that were answered", SETTLED_SECONDS)
+    observe.note(f"{answered} requests with a huge body are counted")
 
 
 def _told_apart(moved: list[Metrics]) -> None:

@@ -94,6 +94,8 @@ def different(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
 
 # Commands that install
 
+PIPED = re.compile(r"\b(?:curl|wget)\b[^|;&\n]*\|\s*(?:sudo\s+)?(?:ba|da|z)?sh\b")
+
 
 @dataclass(frozen=True)
 class Command:
@@ -120,6 +122,9 @@ def in_image(source: Path) -> list[str]:
                     script = shlex.join(one.words) if one.rest.lstrip().startswith("[") else one.text
                     found = (problem for command in commands(script, variables) if (problem := judged(command, source)))
                     problems += [f"{path}: {problem}" for problem in found]
+                    problems += [
+                        f"{path}: `{piped}` installs what a server has today" for piped in PIPED.findall(script)
+                    ]
     for path, services in repository.compose_files(source).items():
         for name, service in services.items():
             words = service.get("command") or ""
