@@ -16,6 +16,8 @@ from twelvefold.harness.groups import Line, choices
         'is_live = "prod" in settings.secret("database_url")',
         'if settings.stage == "qa":',
         'const DEBUG = process.env.NODE_ENV !== "production";',
+        'if Path("/var/run/secrets/kubernetes.io").is_dir():',
+        'if os.path.exists("/.dockerenv"):',
         'level = LEVELS[environment] if environment in ("test", "qa") else "info"',
     ],
 )
@@ -28,6 +30,9 @@ def test_code_that_asks(text: str) -> None:
     [
         'if payment.mode == "live":',
         'if deal.stage == "qa":',
+        'if stage == "production":',
+        'if self.environment == "sandbox":',
+        'token = Path("/var/run/secrets/kubernetes.io/serviceaccount/token").read_text()',
         'if order.status == "production":',
         'if envelope.kind == "test":',
         'if profile.visibility == "local":',

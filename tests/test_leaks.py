@@ -26,6 +26,10 @@ PASSWORD = "wheel7-Barrow-Tin"
         ('FERNET = b"3vXy0Zq8fW1uT5rJ7mKcLpE2hN9sB4dGaVxYtQwR6Xc="', "src/orders/links.py"),
         (f'RELAY = "smtps://orders:{PASSWORD}@mail.orders.dev:465"', "src/orders/mail.py"),
         (f"MAIL_PASSWORD={PASSWORD}", "deploy/mail.conf"),
+        (f"SMTP_PASS={PASSWORD}", "deploy/mail.conf"),
+        (f"curl -u orders:{PASSWORD} https://mail.orders.dev", "scripts/send.sh"),
+        (f"docker login -u orders -p {PASSWORD} registry.orders.dev", "scripts/push.sh"),
+        (f"CREATE ROLE app PASSWORD '{PASSWORD}'", "scripts/roles.sql"),
     ],
 )
 def test_what_a_secret_looks_like(line: str, file: str) -> None:
@@ -36,6 +40,11 @@ def test_what_a_secret_looks_like(line: str, file: str) -> None:
     "line",
     [
         'headers = {"Authorization": f"Bearer {settings.secret(name)}"}',
+        'ACCESS_TOKEN_ISSUER = "accounts.orders.dev/v2"',
+        'PASSWORD_POLICY = "min12-upper1-digit1"',
+        'password_argon2_params = "m=65536,t=3,p=4"',
+        'secret_arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:orders-a1b2c3"',
+        "first_pass = numbers[10:200]",
         'headers = {"Authorization": "Basic " + encoded}',
         'description="As in `Authorization: Bearer <token>`."',
         "Basic authentication2024 is not offered; Basic dXNlcm5hbWU6cGFzc3dvcmQ= neither",

@@ -72,7 +72,7 @@ def test_without_an_engine_there_is_one_message(image: Image) -> None:
     assert "Traceback" not in told
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_run_leaves_no_container(image: Image, tmp_path: Path, number: signal.Signals) -> None:
     process = proving(image, "--claim", "VIII.1", "--image", image.name, TMPDIR=str(tmp_path))
     deadline = time.monotonic() + 120

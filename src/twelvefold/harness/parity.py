@@ -28,13 +28,13 @@ def pythons(workspace: Workspace) -> dict[str, str]:
         if match := re.search(r"(?:python[- ]|python *= *\")?(\d+\.\d+)", repository.text(source, path)):
             found[path] = match[1]
     for path, text in repository.dockerfiles(source).items():
-        stages = parse(text).stages
-        own = {stage.name.lower() for stage in stages}
-        for number, stage in enumerate(stages):
+        before: set[str] = set()  # what is called like an image may be a stage
+        for number, stage in enumerate(parse(text).stages):
             if match := PYTHON_IMAGE.search(stage.base):
                 found[f"{path}, stage {stage.name or number}"] = match[1] or match[2]
-            elif stage.base.lower() not in own and ANY_PYTHON.fullmatch(stage.base.partition("@")[0]):
+            elif stage.base.lower() not in before and ANY_PYTHON.fullmatch(stage.base.partition("@")[0]):
                 found[f"{path}, stage {stage.name or number}"] = "any"
+            before.add(stage.name.lower())
     for path, workflow in repository.workflows(source).items():
         for where, value in _named(workflow, ("python-version", "UV_PYTHON")):
             for version in re.findall(r"\b3\.\d+\b", value):
