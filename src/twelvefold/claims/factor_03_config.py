@@ -59,8 +59,8 @@ OF_LIBRARIES = "PYTHON", "LC_", "LD_", "PG", "SSL_", "DJANGO_SETTINGS_MODULE"
 @claim(
     "III.1",
     "Every variable that the service reads is declared in its settings",
-    threshold="0 read elsewhere, 0 undeclared, 0 that change an answer",
-    seconds=12,
+    threshold="0 read elsewhere, 0 undeclared, 0 that change an answer, 0 files of settings that none names",
+    seconds=16,
 )
 def every_variable_is_declared(workspace: Workspace, deploys: Deploys, observe: Observations) -> None:
     code = modules(workspace)
@@ -454,7 +454,7 @@ def places_of(deploy: Deploy) -> dict[Path, int]:
     "III.5",
     "Credentials rotate while it runs",
     threshold="requests and jobs succeed within 5 s of the change, same PID",
-    seconds=8,
+    seconds=13,
 )
 def credentials_rotate_while_it_runs(deploy: Deploy, observe: Observations) -> None:
     suffix = need(deploy.contract.config.file_suffix, "[config] file_suffix")

@@ -21,7 +21,7 @@ PAIRS = 50
     "VI.1",
     "Replicas share nothing: any of them can do what another began, or die",
     threshold="50 of 50 written on one and read on another, with a SIGKILL between",
-    seconds=10,
+    seconds=12,
 )
 def replicas_share_nothing(deploy: Deploy, observe: Observations) -> None:
     web = deploy.web.process

@@ -63,7 +63,7 @@ OLD_DAYS = 400
     "VIII.1",
     "Process types are real: a job waits for a worker, and nobody else does it",
     threshold=f"no effect while only web and clock run; done within {TAKEN_SECONDS:g} s of a worker's start",
-    seconds=11,
+    seconds=14,
 )
 def a_job_waits_for_its_worker(deploy: Deploy, observe: Observations) -> None:
     """Web creates things, is read from, is stopped and started again; a clock runs beside it. Then a worker comes."""

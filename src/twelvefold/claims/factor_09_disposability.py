@@ -196,13 +196,15 @@ def _expect_all_of_it(deploy: Deploy, calm: Made, things: Sequence[str]) -> None
     if not deploy.database:
         return
     everything = [calm, *(replace(calm, id=one) for one in things)]
-    if _works_apart(deploy):
-        with suppress(Violation):
-            eventually(lambda: deploy.done(calm), "its job to be done", RESTART_SECONDS)
-    tables = {name: {table for table, of in rows_of(deploy, everything) if of == name} for name in (calm.id, *things)}
-    for one in things:
-        lost = sorted(tables[calm.id] - tables[one])
-        expect(not lost, "all that follows from an answer to be there after the exit", f"nothing in {', '.join(lost)}")
+
+    def lost() -> set[str]:
+        seen = rows_of(deploy, everything)
+        tables = [{table for table, name in seen if name == one.id} for one in everything]
+        return set().union(*(tables[0] - others for others in tables[1:]))
+
+    with suppress(Violation):  # a worker may have something left to do for some of them
+        eventually(lambda: not lost(), "", RESTART_SECONDS if _works_apart(deploy) else LEFT_SECONDS)
+    expect(not lost(), "all that follows from an answer to be there after the exit", f"less in {', '.join(lost())}")
 
 
 def _observe_answers(

@@ -323,7 +323,7 @@ def plain(text: str) -> str:
     "XI.3",
     "Every line of every process type is one JSON event",
     threshold="0 lines without a time, a level and a message, whatever goes wrong",
-    seconds=14,
+    seconds=16,
 )
 def every_line_is_one_event(deploys: Deploys, observe: Observations) -> None:
     deploy = deploys.new()

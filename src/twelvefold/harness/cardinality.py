@@ -31,6 +31,7 @@ NAME = re.compile(
 OF_THE_MESSAGE = re.compile(
     r"content-|transfer-|if-|host$|connection$|expect$|upgrade$|te$|trailer$|range$|keep-alive$"
 )
+MOST_NAMES = 800
 AT_A_TIME = 40  # more headers than a hundred are too many for some servers
 
 
@@ -94,7 +95,8 @@ def names_in(folders: Iterable[Path]) -> list[str]:
         for file in files
         if file.suffix in SOURCES and file.is_file() and "node_modules" not in file.parts
     )
-    return list(dict.fromkeys("".join(groups) for text in texts for groups in NAME.findall(text)))
+    found = dict.fromkeys("".join(groups) for text in texts for groups in NAME.findall(text))
+    return list(found)[:MOST_NAMES]
 
 
 def with_values(path: str, names: Iterable[str], word: str) -> Whim:

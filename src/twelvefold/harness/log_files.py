@@ -80,7 +80,11 @@ def filled(calls: Iterable[Call]) -> dict[str, Filled]:
             opened.update(paths)
             if "O_APPEND" in call.text:
                 appended.update(paths)  # one that is called like a log is one before anything is in it
-                found |= {path: Filled(path) for path in paths if path not in found and NAME.search(path)}
+                found |= {
+                    path: Filled(path)
+                    for path in paths
+                    if path not in found and NAME.search(path) and not path.startswith(NO_FILES)
+                }
         elif call.name in WRITES and (match := A_FILE.match(call.text)) and not call.text.endswith("= 0"):
             path = match[1]
             in_place = call.name.startswith("pwrite")  # as databases do
