@@ -378,6 +378,6 @@ def test_a_one_off_that_fails_fails_the_workflow(workflow: Workflow) -> None:
 def test_what_is_not_in_order_does_not_run(workflow: Workflow, changed: dict[str, Any], problem: str) -> None:
     succeeded, log = workflow.run(**{"one_off": "report", "arguments": "", **changed})
     assert not succeeded
-    assert problem in log
+    assert problem in log, log
     assert recorded(log)["exit_code"] == ""
     assert not workflow.notes.exists()
