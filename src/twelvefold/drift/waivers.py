@@ -48,7 +48,7 @@ def read_waivers(folder: Path) -> list[Waiver]:
         content = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return []
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # no text, or no TOML
         raise Refusal(f"{path} cannot be read: {error}") from error
     entries = content.get(TABLE, [])
     wrong = [f"{key} is no entry of it: it has [[{TABLE}]] only" for key in content if key != TABLE]

@@ -49,6 +49,8 @@ def _drift(place: Place, clone: Path, servers: Servers, drift_of: DriftOf) -> Dr
         return Drifted(error=last_line(error))
     except (Refusal, OSError) as error:
         return Drifted(error=str(error))
+    except Exception as error:  # one odd service must not cost the table of all the others
+        return Drifted(error=f"{type(error).__name__}: {error}")
     finally:
         shutil.rmtree(clone, ignore_errors=True)
 

@@ -36,7 +36,7 @@ def _last_run(folder: Path) -> Proof | None:
     try:
         evidence = json.loads((folder / EVIDENCE_FILE).read_text("utf-8"))
         complete, began = evidence["complete"], datetime.fromisoformat(evidence["date"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     if complete is not True:
         return None

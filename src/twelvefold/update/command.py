@@ -41,7 +41,7 @@ def update(
     try:
         options = Options(to, answers(data), check, yes, derive)
         if body is not None:
-            _require_place(body)
+            _require_place(body, paths)
     except Refusal as refusal:
         sys.stderr.write(f"{refusal}\n")
         return 2
@@ -110,8 +110,11 @@ def answers(given: Sequence[str]) -> dict[str, str]:
     return {question: answer for question, _, answer in pairs}
 
 
-def _require_place(body: Path) -> None:
-    """Raises Refusal where a text cannot be written, before anything is begun."""
+def _require_place(body: Path, services: Sequence[Path]) -> None:
+    """Raises Refusal where a text cannot be written, or would be a file of a service, before anything is begun."""
+    for service in services:
+        if body.resolve().is_relative_to(service.resolve()):
+            raise Refusal(f"--body {body} lies in the service {service}: name a file outside of it.")
     if body.is_dir():
         raise Refusal(f"--body {body} is a folder: name a file.")
     if not body.parent.is_dir():

@@ -25,6 +25,8 @@ class Derived:
 
     tree: Tree = field(default_factory=dict)
     done: bool = False
+    left_yours: list[str] = field(default_factory=list)
+    """What the commands would have made, and is the team's own."""
     why_not: str = ""
 
 

@@ -177,7 +177,7 @@ def _settings(template: Template, version: Version) -> dict[str, Any]:
             continue
         try:
             documents = [one for one in yaml.load_all(text, Loader) if isinstance(one, dict)]
-        except yaml.YAMLError as error:
+        except (ValueError, RecursionError, yaml.YAMLError) as error:
             raise Refusal(f"The template's {name} cannot be read: {' '.join(str(error).split())}") from error
         return {key: value for document in documents for key, value in document.items()}
     return {}

@@ -37,6 +37,11 @@ class Ownership:
             return owner
         return self.before._class_now(name)
 
+    def is_own(self, name: str) -> bool:
+        """Whether a file that this version calls derived was the team's own until now."""
+        before = self.before
+        return before is not None and name not in before.rendered and before._class_now(name) != "derived"
+
     def is_left_behind(self, name: str) -> bool:
         """Whether it was rendered for the team to have, and this version does not know it."""
         was_rendered = self.before is not None and name in self.before.rendered

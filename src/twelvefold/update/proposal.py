@@ -90,7 +90,7 @@ def sides_of(
     owned = {path for path in base.keys() | theirs.keys() | ours.keys() if owner_of(renderings, prefix, path)}
     answers_file = f"{prefix}{ANSWERS_FILE}"
     changed = {path for path in ours.keys() - owned - {answers_file} if base.get(path) != theirs.get(path)}
-    yours = _kept_by_attributes(work, sorted(changed))
+    yours = kept_by_attributes(work, sorted(changed))
     left_yours = [path for path in yours if ours[path] != theirs.get(path)]
     base, theirs = (_with_those_of(ours, side, owned | set(yours)) for side in (base, theirs))
     # The answers are what was just rendered, whatever was written into their file.
@@ -108,7 +108,7 @@ def sides_of(
     )
 
 
-def _kept_by_attributes(work: Scratch, paths: list[str]) -> list[str]:
+def kept_by_attributes(work: Scratch, paths: list[str]) -> list[str]:
     """The files that shall stay the team's whatever the template does; git itself asks only where both changed one."""
     asked = b"".join(os.fsencode(f"{path}\0") for path in paths)
     said = listed(work.git("check-attr", "-z", "--stdin", "merge", stdin=asked)) if paths else []

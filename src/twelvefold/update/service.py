@@ -140,7 +140,7 @@ def read_answers(repository: Repository) -> dict[str, Any]:
         raise Refusal(
             f"{path} is missing: was this service made by a template? Bring the file back from git."
         ) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # a ValueError: no text, no such date
         raise Refusal(f"{path} cannot be read: {' '.join(str(error).split())}") from error
     for name, meaning in (("_src_path", "where its template is"), ("_commit", "which version it has")):
         if not isinstance(answers, dict) or not answers.get(name):

@@ -51,6 +51,7 @@ class Files:
     kept_deleted: list[str] = field(default_factory=list)
     left_ignored: list[str] = field(default_factory=list)
     left_yours: list[str] = field(default_factory=list)
+    not_overwritten: list[str] = field(default_factory=list)
     left_behind: list[str] = field(default_factory=list)
     offered: list[Offer] = field(default_factory=list)
     made_again: list[str] = field(default_factory=list)
@@ -171,6 +172,7 @@ def _lists(summary: Summary, *, here: bool = False) -> Iterable[tuple[str, list[
         "Left deleted, as you had done; the template has changed them": files.kept_deleted,
         "Left as they are, since git ignores them": files.left_ignored,
         "Left as yours, as .gitattributes says; the template has changed them": files.left_yours,
+        "Left as yours; make derive would write its own there": files.not_overwritten,
         "Left as yours; the template has them no longer": files.left_behind,
         "New examples, which are yours to take": [
             f"{one.path}: {one.command if here else elsewhere}" for one in files.offered

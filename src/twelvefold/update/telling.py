@@ -61,6 +61,7 @@ def _files(service: Service, renderings: Renderings, proposal: Proposal, derived
     files.kept_deleted.extend(proposal.merge.kept_deleted)
     files.left_ignored.extend(proposal.sides.left_ignored)
     files.left_yours.extend(proposal.sides.left_yours)
+    files.not_overwritten.extend(derived.left_yours)
     files.left_behind.extend(_left_behind(renderings, prefix, proposal.head))
     files.lost_comments.extend(_lost_comments(proposal, f"{prefix}{ANSWERS_FILE}", work))
     files.offered.extend(_offers(renderings, prefix, proposal.head, work))

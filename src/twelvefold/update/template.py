@@ -172,9 +172,15 @@ def releases_since(template: Template, version: Version) -> list[Version]:
 
 
 def is_older(template: Template, one: Version, other: Version) -> bool:
-    """Whether a version comes before another one in the template's history."""
-    ancestor = ("merge-base", "--is-ancestor", one.commit, other.commit)
-    return one.commit != other.commit and succeeds(template.repository, *ancestor, env=template.named)
+    """Whether a version comes before another one in the template's history, or on another branch by its number."""
+
+    def leads(first: Version, second: Version) -> bool:
+        ancestor = ("merge-base", "--is-ancestor", first.commit, second.commit)
+        return succeeds(template.repository, *ancestor, env=template.named)
+
+    if one.commit == other.commit or leads(other, one):
+        return False
+    return leads(one, other) or bool(one.numbers and other.numbers and one.numbers < other.numbers)
 
 
 def changelog(template: Template, old: Version, new: Version) -> list[Section]:

@@ -27,7 +27,7 @@ from .guard import guarded
 from .itself import undo_command
 from .obstacles import blocked, is_file, refuse_hidden_changes, refuse_submodules
 from .service import REFS, Repository, refuse_what_is_under_way
-from .trees import SUBMODULE, Tree, entry_line, index_info, read_tree, removal_line
+from .trees import ATTRIBUTES, SUBMODULE, Tree, entry_line, index_info, read_tree, removal_line
 
 JOURNAL, LAST, SET_ASIDE = "journal.json", "last.json", "set-aside.json"
 LAST_HAS = {"title", "head", "new_head", "branch", "notes", "keep"}  # what taking a step back needs of its journal
@@ -277,14 +277,19 @@ def _missing_folders(repository: Repository, step: Step) -> list[str]:
 
 
 def _stage_files(repository: Repository, step: Step) -> None:
-    """Lets git make the new files, as it would in the work tree."""
+    """Lets git make the new files as it would in the work tree, under the attributes that will lie there then."""
     after = state_folder(repository) / "after"
     after.mkdir()
     index = state_folder(repository) / "staged.index"
-    lines = index_info(entry_line(path, entry) for path, entry in step.write.items())
-    env = {"GIT_INDEX_FILE": str(index)}
-    git(repository.top, "update-index", "-z", "--add", "--index-info", stdin=lines, env=env)
-    git(repository.top, "checkout-index", "--all", "--quiet", f"--prefix={after}/", env=env)
+    env = {"GIT_INDEX_FILE": str(index), "GIT_DIR": str(repository.git_dir), "GIT_WORK_TREE": str(after)}
+    there = read_tree(git(repository.top, "ls-tree", "-r", "-z", "--full-tree", step.head)) | step.write
+    attributes = {path: there[path] for path in there.keys() - set(step.remove) if path.endswith(ATTRIBUTES)}
+    for files in (attributes, step.write):
+        lines = index_info(entry_line(path, entry) for path, entry in files.items())
+        git(after, "update-index", "-z", "--add", "--index-info", stdin=lines, env=env)
+        git(after, "checkout-index", "--all", "--quiet", "--force", env=env)
+    for path in attributes.keys() - step.write.keys():
+        (after / path).unlink()
     index.unlink(missing_ok=True)
 
 

@@ -14,7 +14,7 @@ from .git import Refusal
 from .merge import merge
 from .migrations import Crossing
 from .options import Options
-from .proposal import Proposal, Renderings, Versions, owner_of, propose, render_both, sides_of
+from .proposal import Proposal, Renderings, Versions, kept_by_attributes, owner_of, propose, render_both, sides_of
 from .service import ANSWERS_FILE, Repository, Service, open_service
 from .summary import CONFLICTS, UP_TO_DATE, Summary, as_message
 from .telling import summarise
@@ -153,7 +153,7 @@ def _is_to_derive(update: _Update, renderings: Renderings, proposal: Proposal) -
 
 
 def _derive(update: _Update, renderings: Renderings, tree: Tree) -> Derived:
-    """The files with the derived ones made again, but for those that the team has deleted."""
+    """The files with the derived ones made again, but for those that the team has deleted, and that are its own."""
     prefix = update.service.repository.prefix
     what = "Making the derived files again"
     try:
@@ -168,4 +168,9 @@ def _derive(update: _Update, renderings: Renderings, tree: Tree) -> Derived:
         return owner_of(renderings, prefix, path) == "derived" and (path in tree or is_new)
 
     found = add_folder(update.work, root, tree, start=tree)
-    return Derived(tree | {path: entry for path, entry in found.items() if is_made(path)}, done=True)
+    made = {path: entry for path, entry in found.items() if is_made(path) and tree.get(path) != entry}
+    own = {path for path in made.keys() & tree.keys() if renderings.owners.is_own(path.removeprefix(prefix))}
+    own |= set(kept_by_attributes(update.work, sorted(made.keys() & tree.keys())))
+    return Derived(
+        tree | {path: entry for path, entry in made.items() if path not in own}, done=True, left_yours=sorted(own)
+    )
