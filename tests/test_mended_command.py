@@ -430,6 +430,54 @@ def test_a_yes_or_no_question_takes_either(service: Path, template: Path, answer
     assert copies.answers(service)["cache"] is taken
 
 
+DEEP = "[" * 20_000 + "]" * 20_000
+
+
+@pytest.mark.parametrize("line", ["since: 2026-13-45\n", f"deep: {DEEP[18_000:22_000]}\n"], ids=["date", "depth"])
+@pytest.mark.parametrize("command", ["update", "drift"])
+def test_answers_that_cannot_be_read_are_one_message(service: Path, command: str, line: str) -> None:
+    with (service / copies.ANSWERS_FILE).open("a") as answers:
+        answers.write(line)
+    copies.commit(service, "Break the answers")
+    told = run(command, service)
+    assert told.returncode == 2
+    assert f"{copies.ANSWERS_FILE} cannot be read" in told.stdout + told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_waivers_and_evidence_of_any_depth_break_nothing(service: Path) -> None:
+    (service / "drift.toml").write_text(f"a = {DEEP}\n")
+    told = run("drift", service)
+    assert told.returncode == 2
+    assert "drift.toml cannot be read" in told.stdout + told.stderr
+    (service / ".twelvefold").mkdir()
+    (service / ".twelvefold/twelve-factor.json").write_text(DEEP)
+    (service / "TWELVE_FACTOR.md").write_text("# orders\n")
+    told = run("status", service)
+    assert "orders" in told.stdout
+    assert "Traceback" not in told.stderr
+
+
+def test_a_body_in_the_service_is_refused(service: Path) -> None:
+    before = picture(service)
+    told = run("update", service, "--check", "--body", service / "page.md")
+    assert told.returncode == 2
+    assert "lies in the service" in told.stderr
+    assert picture(service) == before
+
+
+def test_an_older_release_of_another_branch_is_no_update(template: Path, tmp_path: Path) -> None:
+    copies.git(template, "switch", "--quiet", "--create", "maintained")
+    release(template, "1.0.1", {"page.md": MENDED})
+    copies.git(template, "switch", "--quiet", "-")
+    release(template, "1.1.0", {"new.md": PAGE})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    assert "1.1.0" in (service / copies.ANSWERS_FILE).read_text()
+    told = run("update", service, "--to", "1.0.1")
+    assert told.returncode == 2
+    assert "older" in told.stdout + told.stderr
+
+
 def test_prove_refuses_to_run_less_than_nothing_at_once(service: Path) -> None:
     assert_one_line(run("prove", service, "--at-once", "-3"), "--at-once -3")
 

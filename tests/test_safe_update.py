@@ -582,6 +582,22 @@ def test_the_first_derived_file_of_a_version_is_told_and_made(tmp_path: Path) ->
     assert (service / "docs/new.md").read_text() == "new\n"
 
 
+def test_a_file_of_the_team_is_not_derived_over(tmp_path: Path) -> None:
+    making = "setup:\nderive:\n\techo new >docs/new.md; echo new >openapi.json\n"
+    files: Files = {"Makefile": making, "docs/ownership.md": OWNERSHIP, "openapi.json": PAGE}
+    template = make_template(tmp_path / "template", files)
+    service = copies.generate_committed(template, tmp_path / "orders")
+    write(service, {"docs/new.md": "The team's own.\n", ".gitattributes": "openapi.json merge=ours\n"})
+    copies.commit(service, "Write our own")
+    named = OWNERSHIP.replace("`openapi.json`", "`openapi.json`, `docs/new.md`")
+    release(template, "2.0.0", {"docs/ownership.md": named})
+    told = safe_update(service, derive=True)
+    assert told.code == 0
+    assert told.files["not_overwritten"] == ["docs/new.md", "openapi.json"]
+    assert (service / "docs/new.md").read_text() == "The team's own.\n"
+    assert (service / "openapi.json").read_text() == PAGE
+
+
 def test_ctrl_c_while_files_are_derived_leaves_all_as_it_was(deriving: Path, tmp_path: Path) -> None:
     started = tmp_path / "started"
     write(deriving, {"Makefile": f"setup:\n\t@sleep 60 & echo $$! >{started}.new; mv {started}.new {started}; wait\n"})
@@ -1554,6 +1570,24 @@ def test_what_was_staged_beside_the_update_stays_when_that_is_taken_back(
     assert staged == ["staged.md"]
     copies.git(service, "rm", "--quiet", "--force", "staged.md")
     assert picture(service) == interrupted.before
+
+
+def test_files_are_written_under_the_attributes_that_will_lie_there(tmp_path: Path) -> None:
+    template = make_template(tmp_path / "template", {"a.txt": PAGE, "b.txt": PAGE})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    write(service, {"a.txt": EDITED})
+    copies.commit(service, "Edit")
+    before = picture(service)
+    release(template, "2.0.0", {".gitattributes": "*.txt text eol=crlf\n", "a.txt": MENDED})
+    assert safe_update(service).code == 0
+    assert (service / "a.txt").read_bytes() == BOTH.replace("\n", "\r\n").encode()
+    assert undo(service) == 0
+    assert picture(service) == before
+    assert safe_update(service).code == 0
+    release(template, "3.0.0", {".gitattributes": None, "a.txt": PAGE})
+    assert safe_update(service).code == 0
+    assert (service / "a.txt").read_text() == EDITED
+    assert copies.changed(service) == []
 
 
 @pytest.mark.parametrize("noted", ["", "[]", '{"title": "half of it"}'])
