@@ -431,6 +431,20 @@ def test_a_migration_that_moves_an_edited_file_to_where_git_ignores_it_loses_not
     assert not (service / "app.conf").exists()
 
 
+@pytest.mark.parametrize("stage", ["before", "after"])
+def test_a_migration_that_removes_the_answers_is_refused(tmp_path: Path, stage: str) -> None:
+    template = make_template(tmp_path / "template", {"a.md": PAGE})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    before = picture(service)
+    removing = f"\n_migrations:\n  - version: v2.0.0\n    when: \"{{{{ _stage == '{stage}' }}}}\"\n"
+    removing += f"    command: rm {copies.ANSWERS_FILE}\n"
+    release(template, "2.0.0", {"a.md": MENDED}, QUESTION + removing)
+    told = safe_update(service)
+    assert told.code == 2
+    assert "A migration has removed" in told.summary["reason"]
+    assert picture(service) == before
+
+
 def test_secret_answers_are_neither_recorded_nor_conflicts(tmp_path: Path) -> None:
     secret = QUESTION + 'token:\n  type: str\n  secret: true\n  default: "{{ 99999999 | ans_random }}"\n'
     template = make_template(tmp_path / "template", {"app.conf.jinja": "[app]\ntoken={{ token }}\n"}, secret)

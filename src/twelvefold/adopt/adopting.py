@@ -68,6 +68,8 @@ def template_source(source: str) -> str:
 
     Raises Refusal for an address that holds a password or a token, which everybody could read then.
     """
+    if not source.strip():
+        raise Refusal("--from names no template: give its address, or its folder.")
     folder = Path(address(source)).expanduser()
     if folder.is_dir():
         return str(folder.resolve())

@@ -126,8 +126,10 @@ def _migrate(
     """The files after the migrations of a stage, and what was run; without migrations, what they were."""
     if crossed is None or not migrations.commands(crossed, stage, answers):
         return tree, []
-    root = _check_out(update, stage, tree)
-    done = migrations.run(crossed, stage, root / update.service.repository.prefix, answers)
+    folder = (root := _check_out(update, stage, tree)) / update.service.repository.prefix
+    done = migrations.run(crossed, stage, folder, answers)
+    if not (folder / ANSWERS_FILE).is_file():
+        raise Refusal(f"A migration has removed {ANSWERS_FILE}, which says what the service is: {done[-1]}")
     return add_folder(update.work, root, tree, start=tree, may_move=True), done
 
 
