@@ -26,10 +26,13 @@ from twelvefold import page
 from twelvefold.results import Result, Verdict
 from twelvefold.status import command, drifts
 from twelvefold.status.command import Options, status
+from twelvefold.status.fleet import Fleet as Looked
 from twelvefold.status.found import Found
 from twelvefold.status.git import Servers
 from twelvefold.status.places import Place, read_places
 from twelvefold.status.remote import DEPTH
+from twelvefold.status.standing import Recorded, recorded
+from twelvefold.status.templates import Releases
 from twelvefold.update.git import Refusal
 
 from . import copies, small_templates
@@ -571,7 +574,10 @@ def test_a_drift_is_counted_and_needs_care(fleet: Fleet, tmp_path: Path) -> None
     answers = fleet.answers().encode()
     found = {place: Found(answers), local: Found(answers), Place("x", url="x"): Found(unreachable="x")}
     told: list[Place] = []
-    drifted = drifts.drifts(found, tmp_path, Servers(30), drift_of, told.append)
+    source = recorded(answers)
+    assert isinstance(source, Recorded)
+    seen = Looked(found, {source.source: Releases()})
+    drifted = drifts.drifts(seen, tmp_path, Servers(30), drift_of, told.append)
     assert looked == [[".copier-answers.yml", ".git", "TWELVE_FACTOR.md"]]
     drift = drifted[place].drift
     assert drift is not None
@@ -579,6 +585,8 @@ def test_a_drift_is_counted_and_needs_care(fleet: Fleet, tmp_path: Path) -> None
     assert drifted[local].error == "no"
     assert told == [*found]
     assert not (tmp_path / "drift").exists()
+    silent = Looked(found, {source.source: Releases(error="no answer within 2 s")})
+    assert drifts.drifts(silent, tmp_path, Servers(30), drift_of, told.append) == {}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -73,7 +73,7 @@ def _look(
     steps = len(places) * (2 if drift_of else 1)
     with _progress(steps) as told:
         fleet = look_at(places, scratch, servers, options.at_once, told)
-        drifted = drifts(fleet.found, scratch, servers, drift_of, told) if drift_of else {}
+        drifted = drifts(fleet, scratch, servers, drift_of, told) if drift_of else {}
     return fleet, drifted
 
 

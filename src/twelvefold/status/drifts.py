@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..update.git import GitError, Refusal
 from ..update.template import last_line
-from .fleet import Told
-from .found import Found
+from .fleet import Fleet, Told
 from .git import Servers
 from .places import Place
 from .standing import Drift, Recorded, recorded
@@ -27,13 +26,12 @@ class Drifted:
     error: str = ""
 
 
-def drifts(
-    found: Mapping[Place, Found], scratch: Path, servers: Servers, drift_of: DriftOf, told: Told
-) -> dict[Place, Drifted]:
-    """The drift of every service that has a template, one after the other: Copier renders in one thread only."""
+def drifts(fleet: Fleet, scratch: Path, servers: Servers, drift_of: DriftOf, told: Told) -> dict[Place, Drifted]:
+    """The drift of every service whose template answers, one after the other: Copier renders in one thread only."""
     drifted = {}
-    for place, one in found.items():
-        if not one.unreachable and isinstance(recorded(one.answers), Recorded):
+    for place, one in fleet.found.items():
+        has = recorded(one.answers)
+        if not one.unreachable and isinstance(has, Recorded) and not fleet.releases[has.source].error:
             drifted[place] = _drift(place, scratch / "drift", servers, drift_of)
         told(place)
     return drifted
