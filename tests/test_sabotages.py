@@ -20,7 +20,7 @@ from . import copies
 from .sabotages import Caught, Sabotage, all_sabotages, try_one
 from .sabotages.record import ASKED, baseline, key, load
 
-SECONDS = float(os.environ.get("SABOTAGE_SECONDS", "60"))
+SECONDS = float(os.environ.get("SABOTAGE_SECONDS", "40"))
 PER_DAY = 7
 
 
