@@ -206,11 +206,12 @@ def _prepare(repository: Repository, step: Step) -> dict[str, Any]:
     Raises Refusal when something would be overwritten that was not there when the step was begun.
     """
     state = state_folder(repository)
-    refuse_submodules(read_tree(git(repository.top, "ls-tree", "-r", "-z", "--full-tree", step.head)), step.write)
+    head = read_tree(git(repository.top, "ls-tree", "-r", "-z", "--full-tree", step.head))
+    refuse_submodules(head, step.write)
     if step.was is not None:
         _refuse_what_began_meanwhile(repository, step, step.was)
     _clean(state)
-    _stage_files(repository, step)
+    _stage_files(repository, step, head)
     for path in [*step.write, *step.remove]:
         _copy(repository.top / path, state / "before" / path)
     shutil.copy2(_index(repository), state / "before.index")
@@ -276,15 +277,16 @@ def _missing_folders(repository: Repository, step: Step) -> list[str]:
     return sorted(folder for folder in needed if not (repository.top / folder).is_dir())
 
 
-def _stage_files(repository: Repository, step: Step) -> None:
+def _stage_files(repository: Repository, step: Step, head: Tree) -> None:
     """Lets git make the new files as it would in the work tree, under the attributes that will lie there then."""
     after = state_folder(repository) / "after"
     after.mkdir()
     index = state_folder(repository) / "staged.index"
     env = {"GIT_INDEX_FILE": str(index), "GIT_DIR": str(repository.git_dir), "GIT_WORK_TREE": str(after)}
-    there = read_tree(git(repository.top, "ls-tree", "-r", "-z", "--full-tree", step.head)) | step.write
-    attributes = {path: there[path] for path in there.keys() - set(step.remove) if path.endswith(ATTRIBUTES)}
-    for files in (attributes, step.write):
+    there = head | step.write
+    named = {path for path in there.keys() - set(step.remove) if PurePosixPath(path).name == ATTRIBUTES}
+    attributes = {path: there[path] for path in named}
+    for files in filter(None, (attributes, step.write)):
         lines = index_info(entry_line(path, entry) for path, entry in files.items())
         git(after, "update-index", "-z", "--add", "--index-info", stdin=lines, env=env)
         git(after, "checkout-index", "--all", "--quiet", "--force", env=env)
