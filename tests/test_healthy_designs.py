@@ -77,6 +77,11 @@ def test_a_python_image_without_a_version_may_be_any(image: str, version: str, t
     assert set(parity.pythons(workspace(tmp_path, {"Dockerfile": dockerfile})).values()) == {version}
 
 
+def test_other_languages_have_versions_of_their_own(tmp_path: Path) -> None:
+    files = {".tool-versions": "nodejs 22.1\npython 3.13.1\n", "mise.toml": '[tools]\nnode = "22.1"\npython = "3.13"\n'}
+    assert parity.pythons(workspace(tmp_path, files)) == {".tool-versions": "3.13", "mise.toml": "3.13"}
+
+
 @pytest.mark.parametrize(
     ("image", "version"),
     [

@@ -16,6 +16,13 @@ from .workspace import Workspace
 
 PYTHON_IMAGE = re.compile(r"(?:^|/)(?:python|pypy)(?::(?:\d+-)?|.*[:-]python-?)(\d+\.\d+)|python(\d\.\d+)")
 ANY_PYTHON = re.compile(r"(?:.*/)?python(?::(?:\d+|latest|[a-z][\w-]*|\d+-[a-z][\w-]*))?")
+# Files that may name the versions of other languages as well.
+SAID_IN = {
+    ".python-version": r"(\d+\.\d+)",
+    "runtime.txt": r"^python-(\d+\.\d+)",
+    ".tool-versions": r"^python +(\d+\.\d+)",
+    **dict.fromkeys(("mise.toml", ".mise.toml"), r"^python *= *[\"'](\d+\.\d+)"),
+}
 INITS = ("tini", "dumb-init", "catatonit")  # they start what they are told, and look after its children
 DEV_PROCFILES = ("Procfile.*",)
 
@@ -24,8 +31,8 @@ def pythons(workspace: Workspace) -> dict[str, str]:
     """The versions of Python that the repository names, such as 3.13, by where."""
     source = workspace.source
     found = {}
-    for path in (".python-version", "runtime.txt", ".tool-versions", "mise.toml", ".mise.toml"):
-        if match := re.search(r"(?:python[- ]|python *= *\")?(\d+\.\d+)", repository.text(source, path)):
+    for path, said in SAID_IN.items():
+        if match := re.search(said, repository.text(source, path), re.M):
             found[path] = match[1]
     for path, text in repository.dockerfiles(source).items():
         before: set[str] = set()  # what is called like an image may be a stage
