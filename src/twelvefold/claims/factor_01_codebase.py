@@ -121,20 +121,11 @@ def a_clone_alone_builds_and_boots(workspace: Workspace, deploy: Deploy, observe
         absent = siblings.absent(build)
         observe.expect(not absent, "all that the image is made of to be in the clone", absent)
 
-    started = []
-    for process in workspace.contract.processes:
-        trace = tracing.prepare(deploy, siblings.OPENS)
-        started.append((deploy.start(process, ready=False, prefix=trace.prefix), trace))
-    for process_, trace in started:
-        if process_.type == "release":
-            expect(process_.wait(tracing.TRACED_SECONDS) == 0, "release to exit 0", process_.tail())
-        else:
-            deploy.wait_until_ready(process_, tracing.TRACED_SECONDS)
-            process_.end(5)
-        trace.wait(process_.pid)
+    started = siblings.started_and_ended(deploy, siblings.OPENS)
+    for process, trace in started:
         foreign = siblings.foreign_code(trace, workspace, deploy.folder)
-        expect(not foreign, f"{process_.type} to load only code that came with the clone", foreign)
-    observe.note(f"{', '.join(process_.type for process_, _ in started)} boot from a clone and its packages alone")
+        expect(not foreign, f"{process.type} to load only code that came with the clone", foreign)
+    observe.note(f"{', '.join(process.type for process, _ in started)} boot from a clone and its packages alone")
 
 
 def _build_traced(command: str, rehearsal: Rehearsal, trace: tracing.Trace) -> Build:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..harness import collector, config_files, contents, groups, http, leaks, outage, reads, sockets, tracing
+from ..harness import collector, config_files, contents, groups, http, leaks, outage, reads, siblings, sockets
 from ..harness.caches import Cache
 from ..harness.claim import NotApplicable, NotRun, Observations, Violation, claim, expect, need
 from ..harness.collector import Collector
@@ -92,25 +92,17 @@ def every_variable_is_declared(workspace: Workspace, deploys: Deploys, observe: 
     observe.note(f"{len(odd)} undeclared names, set, change nothing")
 
     # As the kernel sees it: a file that no variable names is an undeclared variable for everything.
-    if workspace.driver == "process":
-        files = files_of_configuration(deploys.new())
-        observe.expect(not files, "no file of configuration to be looked for that no variable names", files)
+    if workspace.driver == "image":
+        observe.note("not seen: which files are looked for, which is traced only in processes of this machine")
+        return
+    files = files_of_configuration(deploys.new())
+    observe.expect(not files, "no file of configuration to be looked for that no variable names", files)
 
 
 def files_of_configuration(deploy: Deploy) -> list[str]:
     """Which files of configuration the process types look for as they start, though nobody has named them."""
-    started = []
-    for name in deploy.contract.processes:
-        trace = tracing.prepare(deploy, config_files.LOOKS)
-        started.append((deploy.start(name, ready=False, prefix=trace.prefix), trace))
     found: set[str] = set()
-    for process, trace in started:
-        if process.type in deploy.contract.long_running:
-            deploy.wait_until_ready(process, tracing.TRACED_SECONDS)
-            process.end(END_SECONDS)
-        else:
-            process.wait(tracing.TRACED_SECONDS)
-        trace.wait(process.pid)
+    for process, trace in siblings.started_and_ended(deploy, siblings.LOOKS):
         given, _ = deploy.environment_of(process.type, {})
         found |= set(config_files.looked_for(trace, deploy.workspace, deploy.folder, given))
     return sorted(found)

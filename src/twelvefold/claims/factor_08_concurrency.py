@@ -28,6 +28,7 @@ from ..harness.jobs import (
 )
 from ..harness.kin import kin, pid_files, session_ports
 from ..harness.moved_time import MovedTime, moved_time
+from ..harness.passage import A_DAY, OLD_DAYS
 from ..harness.processes import Process, eventually
 from ..harness.proxy import Proxy
 from ..harness.sockets import ports_of
@@ -54,9 +55,7 @@ SETTLE_SECONDS = 0.4  # how much later another clock may come
 NO_TICK_SECONDS = 2.0  # how long one is waited for that must not come
 DELAY_SECONDS = 0.05  # between the clocks and the database, so that who looks first and acts then is overtaken
 MISSED = 2
-A_DAY = 86_400
 DAYS = (0.1, 1.1, 8)
-OLD_DAYS = 400
 
 
 @claim(

@@ -374,6 +374,8 @@ def every_line_is_one_event(deploys: Deploys, observe: Observations) -> None:
     with ThreadPoolExecutor() as pool:
         looks = [pool.submit(list, one) for one in (refusals(deploy), crashes, ends(deploy))]
     refused, crashed, ended = (look.result() for look in looks)
+    if not traces:
+        observe.note("not seen: files that a crash writes, since nothing can be traced here")
     for (what, process), trace in zip(crashed, traces, strict=False):
         trace.wait(process.pid)
         told = written(process.type, trace, declared_in(deploy.environment_of("", {})[0]).values())

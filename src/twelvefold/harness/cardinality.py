@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from .http import NO_ANSWER
-from .routes import SOURCES
+from .routes import sources
 
 SEED = 12
 METHODS = ("GET", "GET", "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
@@ -89,13 +89,7 @@ def _headers(chance: random.Random, word: str) -> dict[str, str]:
 
 def names_in(folders: Iterable[Path]) -> list[str]:
     """The names of headers and of parameters that the code in some folders may read, whatever it makes of them."""
-    files = (file for folder in folders for file in ([folder] if folder.is_file() else sorted(folder.rglob("*"))))
-    texts = (
-        file.read_text("utf-8", errors="replace")
-        for file in files
-        if file.suffix in SOURCES and file.is_file() and "node_modules" not in file.parts
-    )
-    found = dict.fromkeys("".join(groups) for text in texts for groups in NAME.findall(text))
+    found = dict.fromkeys("".join(groups) for _, text in sources(folders) for groups in NAME.findall(text))
     return list(found)[:MOST_NAMES]
 
 

@@ -6,11 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from .siblings import LOOKS, interpreters, paths
+from .siblings import interpreters, paths
 from .tracing import Trace
 from .workspace import Workspace
-
-__all__ = ["LOOKS", "looked_for"]
 
 CONFIGURATION = re.compile(r"(?:^|/)(?:\.env[^/]*|[^/]+\.(?:env|ini|toml|ya?ml|json|cfg|conf|properties|xml))$")
 SYSTEM = ("/usr/", "/lib/", "/lib64/", "/proc/", "/sys/", "/dev/", "/nix/", "/snap/")

@@ -10,8 +10,9 @@ from urllib.parse import urlencode
 from .api import Api
 from .cardinality import AT_A_TIME
 from .fuzz import filled
-from .http import NO_ANSWER, Response
+from .http import Response
 from .processes import Process
+from .traffic import ask
 
 
 def hidden(process: Process, document: Api, ids: dict[str, str], names: Iterable[str]) -> Iterator[str]:
@@ -31,9 +32,7 @@ def hidden(process: Process, document: Api, ids: dict[str, str], names: Iterable
 
 def _asked(process: Process, path: str, names: list[str]) -> Response | None:
     query = f"?{urlencode(dict.fromkeys(names, 1))}" if names else ""
-    with suppress(*NO_ANSWER):
-        return process.get(f"{path}{query}")
-    return None
+    return ask(process, "GET", f"{path}{query}").response
 
 
 def _parts(answer: Response | None) -> set[str]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from functools import partial
 
 from . import api
 from .claim import Violation
 from .deploy import Deploy
 from .fuzz import filled
-from .http import NO_ANSWER
 from .processes import Process, eventually
 from .traffic import ask, sample_body
 
@@ -46,12 +44,6 @@ def tell_the_same(deploy: Deploy, first: Process, second: Process, age: float) -
 
 def _agree(first: Process, second: Process, path: str) -> bool:
     """Whether both answer alike, or the first not even like itself."""
-    answers = [_answer(one, path) for one in (first, second, first)]
+    responses = [ask(one, "GET", path).response for one in (first, second, first)]
+    answers = [(one.status, one.text) if one else None for one in responses]
     return answers[0] == answers[1] or answers[0] != answers[2]
-
-
-def _answer(process: Process, path: str) -> tuple[int, str]:
-    with suppress(*NO_ANSWER):
-        response = process.get(path)
-        return response.status, response.text
-    return 0, ""

@@ -121,13 +121,18 @@ def _template(text: str) -> str:
     return re.sub(r"[\^$]", "", path).rstrip("/") or "/"
 
 
-def _texts(folders: Iterable[Path]) -> Iterator[str]:
+def sources(folders: Iterable[Path]) -> Iterator[tuple[str, str]]:
+    """Every file of code and of settings in some folders: how its name ends, and what it says."""
     for folder in folders:
         files = [folder] if folder.is_file() else sorted(folder.rglob("*"))
         for file in files:
             if file.suffix in SOURCES and file.is_file() and "node_modules" not in file.parts:
-                source = file.read_text("utf-8", errors="replace")
-                yield from _of_python(source) if file.suffix == ".py" else _between_quotes(source)
+                yield file.suffix, file.read_text("utf-8", errors="replace")
+
+
+def _texts(folders: Iterable[Path]) -> Iterator[str]:
+    for ending, source in sources(folders):
+        yield from _of_python(source) if ending == ".py" else _between_quotes(source)
 
 
 def _of_python(source: str) -> Iterator[str]:

@@ -8,19 +8,23 @@ import os
 import posixpath
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import own_code, repository
+from . import own_code, repository, tracing
 from .artifact import Build
+from .claim import expect
+from .deploy import Deploy
 from .dockerfile import parse
+from .processes import Process
 from .repository import LINK, SUBMODULE
 from .tracing import Call, Trace
 from .workspace import Workspace
 
 LOOKS = ("open", "openat", "stat", "newfstatat", "statx", "access", "faccessat", "faccessat2", "chdir", "execve")
 OPENS = ("open", "openat")
+END_SECONDS = 5
 NAMED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 CODE = re.compile(r"\.(py|pyc|pth|so(\.[\d.]+)?|js|mjs|cjs|rb|jar|egg|zip|whl)$")
 SYSTEM = ("/usr/", "/lib/", "/lib64/", "/etc/", "/opt/venv/", "/nix/", "/snap/")
@@ -175,6 +179,25 @@ def foreign_code(trace: Trace, workspace: Workspace, folder: Path) -> list[str]:
         if CODE.search(path) and not path.startswith(SYSTEM) and not any(path.startswith(f"{root}/") for root in own)
     }
     return sorted(found)
+
+
+def started_and_ended(deploy: Deploy, calls: Sequence[str]) -> list[tuple[Process, Trace]]:
+    """Starts each process type under a trace of these calls, and ends it as soon as it is ready.
+
+    Raises NotRun where nothing can be traced, and Violation where one does not start.
+    """
+    started = []
+    for name in deploy.contract.processes:
+        trace = tracing.prepare(deploy, calls)
+        started.append((deploy.start(name, ready=False, prefix=trace.prefix), trace))
+    for process, trace in started:
+        if process.type == "release":
+            expect(process.wait(tracing.TRACED_SECONDS) == 0, "release to exit 0", process.tail())
+        else:
+            deploy.wait_until_ready(process, tracing.TRACED_SECONDS)
+            process.end(END_SECONDS)
+        trace.wait(process.pid)
+    return started
 
 
 def interpreters(workspace: Workspace) -> list[Path]:
