@@ -255,6 +255,18 @@ def test_a_file_that_the_team_made_a_link_is_a_conflict_when_the_template_change
     assert picture(small) == before
 
 
+def test_a_file_that_both_moved_is_told_by_all_of_its_names(tmp_path: Path) -> None:
+    template = make_template(tmp_path / "template", {"a.md": PAGE})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    copies.git(service, "mv", "a.md", "mine.md")
+    copies.commit(service, "Move")
+    release(template, "2.0.0", {"a.md": None, "z.md": MENDED})
+    told = safe_update(service)
+    assert (told.code, told.conflicts) == (1, ["a.md", "mine.md", "z.md"])
+    reasons = {one["why"] for one in told.files["conflicts"]}
+    assert reasons == {"a.md was moved by you to mine.md and by the template to z.md"}
+
+
 def test_a_deleted_file_that_the_template_moves_is_told_by_the_name_that_the_team_knew(tmp_path: Path) -> None:
     template = make_template(tmp_path / "template", {"a.md": PAGE})
     service = copies.generate_committed(template, tmp_path / "orders")
@@ -1132,6 +1144,21 @@ def test_undo_keeps_a_copy_of_a_half_resolved_conflict(lived_in: Path, capsys: p
     kept = capsys.readouterr().out.strip().rpartition(" ")[2]
     assert Path(kept).read_text() == "half resolved\n"
     assert picture(lived_in) == before
+
+
+def test_undo_refuses_where_something_else_lies_where_a_file_comes_back(
+    small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    release(small.parent / "template", "3.0.0", {"a.md": None})
+    before = picture(small)
+    assert safe_update(small).code == 0
+    write(small, {"a.md/mine.md": "mine\n"})
+    assert undo(small) == 2
+    assert "Something else lies where these files were: a.md. Move that elsewhere" in capsys.readouterr().err
+    assert (small / "a.md/mine.md").read_text() == "mine\n"
+    (small / "a.md").rename(small.parent / "elsewhere")
+    assert undo(small) == 0
+    assert picture(small) == before
 
 
 def test_a_resolved_conflict_is_one_commit_and_can_be_undone(lived_in: Path) -> None:

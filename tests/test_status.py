@@ -23,6 +23,7 @@ import pytest
 from pytest_gitconfig.plugin import GitConfig
 
 from twelvefold import page
+from twelvefold.drift import drift
 from twelvefold.results import Result, Verdict
 from twelvefold.status import command, drifts
 from twelvefold.status.command import Options, status
@@ -587,6 +588,22 @@ def test_a_drift_is_counted_and_needs_care(fleet: Fleet, tmp_path: Path) -> None
     assert not (tmp_path / "drift").exists()
     silent = Looked(found, {source.source: Releases(error="no answer within 2 s")})
     assert drifts.drifts(silent, tmp_path, Servers(30), drift_of, told.append) == {}
+
+
+def test_a_template_that_falls_silent_holds_up_no_drift(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.server.never_answers = "slow"
+    source = fleet.server.url("slow")
+    service = tmp_path / "orders"
+    service.mkdir()
+    answers = f"_commit: v1.0.0\n_src_path: {source}\n"
+    (service / ".copier-answers.yml").write_text(answers)
+    place = Place("orders", service, name="orders")
+    before = dict(os.environ)
+    seen = Looked({place: Found(answers.encode())}, {source: Releases()})
+    drifted = drifts.drifts(seen, tmp_path, Servers(1), drift, lambda place: None)
+    assert drifted[place].error.startswith(f"The template at {source} cannot be read: ")
+    assert "too slow" in drifted[place].error
+    assert dict(os.environ) == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -107,7 +107,7 @@ def _in_the_way(service: Service, head: Tree, offered: Tree) -> list[str]:
     same_name = {path for path in offered.keys() - head.keys() if path.casefold() in letters}
     submodules = {path.casefold() for path, entry in head.items() if entry.mode == SUBMODULE}
     inside = {path for path in offered if submodules & _with_folders(path.casefold())}
-    return sorted(same_name | inside | set(blocked(service.repository, head, head | offered)))
+    return sorted(same_name | inside | set(blocked(service.repository, head.keys(), head.keys() | offered.keys())))
 
 
 def _with_folders(path: str) -> set[str]:

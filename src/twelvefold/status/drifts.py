@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +32,26 @@ class Drifted:
 def drifts(fleet: Fleet, scratch: Path, servers: Servers, drift_of: DriftOf, told: Told) -> dict[Place, Drifted]:
     """The drift of every service whose template answers, one after the other: Copier renders in one thread only."""
     drifted = {}
-    for place, one in fleet.found.items():
-        has = recorded(one.answers)
-        if not one.unreachable and isinstance(has, Recorded) and not fleet.releases[has.source].error:
-            drifted[place] = _drift(place, scratch / "drift", servers, drift_of)
-        told(place)
+    with _giving_up_after(servers.seconds):
+        for place, one in fleet.found.items():
+            has = recorded(one.answers)
+            if not one.unreachable and isinstance(has, Recorded) and not fleet.releases[has.source].error:
+                drifted[place] = _drift(place, scratch / "drift", servers, drift_of)
+            told(place)
     return drifted
+
+
+@contextmanager
+def _giving_up_after(seconds: float) -> Iterator[None]:
+    """Lets git give up on a web server that falls silent while it sends a template, which is read by `drift_of`."""
+    before = dict(os.environ)
+    os.environ.update(GIT_HTTP_LOW_SPEED_LIMIT="1", GIT_HTTP_LOW_SPEED_TIME=str(ceil(seconds)))
+    try:
+        yield
+    finally:
+        for name in ("GIT_HTTP_LOW_SPEED_LIMIT", "GIT_HTTP_LOW_SPEED_TIME"):
+            os.environ.pop(name)
+        os.environ.update(before)
 
 
 def _drift(place: Place, clone: Path, servers: Servers, drift_of: DriftOf) -> Drifted:

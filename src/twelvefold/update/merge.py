@@ -9,6 +9,7 @@ from .git import listed
 from .trees import Entry, Scratch, Tree
 
 OURS = "yours"
+MOVED_APART = "CONFLICT (rename/rename)"  # a name for programs, as git's manual says
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Sides:
 class Merge:
     """What came of it: the tree, the files of it that are in conflict, and those that stay deleted.
 
-    `commit` is the template's change, from the old version to the new one, as a commit of its own.
+    `commit` is the template's change, from the old version to the new one, as a commit of its own. `moved_apart` has
+    the files that both sides have moved: the old name, the team's and the template's.
     """
 
     tree: Tree
@@ -49,6 +51,7 @@ class Merge:
     commit: str
     stages: list[Stage] = field(default_factory=list)
     kept_deleted: list[str] = field(default_factory=list)
+    moved_apart: list[tuple[str, ...]] = field(default_factory=list)
 
 
 def merge(scratch: Scratch, sides: Sides) -> Merge:
@@ -72,15 +75,29 @@ def _merge(scratch: Scratch, sides: Sides, *, follow: bool) -> Merge:
     theirs = _commit(scratch, sides.theirs, [base])
     _label(scratch, sides.label, theirs)
     setting = f"merge.directoryRenames={str(follow).lower()}"
-    arguments = ("merge-tree", "--write-tree", "-z", "--no-messages", OURS, sides.label)
-    name, *lines = listed(scratch.git("-c", setting, *arguments, may_exit=1))
-    return Merge(scratch.tree(name), name, theirs, [_stage(line) for line in lines])
+    arguments = ("merge-tree", "--write-tree", "-z", "--messages", OURS, sides.label)
+    said = scratch.git("-c", setting, *arguments, may_exit=1)
+    result, _, messages = said.partition(b"\0\0")
+    name, *lines = listed(result)
+    stages = [_stage(line) for line in lines]
+    return Merge(scratch.tree(name), name, theirs, stages, moved_apart=_moved_apart(listed(messages)))
 
 
 def _stage(line: str) -> Stage:
     meta, path = line.split("\t", 1)
     mode, oid, number = meta.split()
     return Stage(int(number), path, Entry(mode, oid))
+
+
+def _moved_apart(messages: list[str]) -> list[tuple[str, ...]]:
+    """The files that both sides have moved; a message is a number, so many paths, its kind and a sentence."""
+    found, rest = [], iter(messages)
+    for number in rest:
+        paths = tuple(next(rest) for _ in range(int(number)))
+        kind, _sentence = next(rest), next(rest)
+        if kind == MOVED_APART:
+            found.append(paths)
+    return found
 
 
 def _deleted_by_the_team(merged: Merge, sides: Sides) -> set[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from pathlib import Path, PurePosixPath
 
 from .git import Refusal, git, listed
@@ -33,10 +33,10 @@ def is_file(place: Path) -> bool:
     return os.path.lexists(place) and (place.is_symlink() or not place.is_dir())
 
 
-def blocked(repository: Repository, head: Tree, result: Tree) -> list[str]:
+def blocked(repository: Repository, head: Set[str], result: Set[str]) -> list[str]:
     """The new files that cannot be written since something that git ignores lies there. It is never overwritten."""
-    removed = head.keys() - result.keys()
-    return sorted(path for path in result.keys() - head.keys() if _is_blocked(repository.top, path, removed))
+    removed = head - result
+    return sorted(path for path in result - head if _is_blocked(repository.top, path, removed))
 
 
 def refuse_submodules(there: Tree, files: Iterable[str]) -> None:
@@ -51,7 +51,7 @@ def refuse_submodules(there: Tree, files: Iterable[str]) -> None:
                 )
 
 
-def _is_blocked(top: Path, path: str, removed: set[str]) -> bool:
+def _is_blocked(top: Path, path: str, removed: Set[str]) -> bool:
     for parent in reversed(PurePosixPath(path).parents[:-1]):
         place = top / parent
         if place.is_symlink() or (place.exists() and not place.is_dir()):

@@ -129,7 +129,7 @@ def _with_those_of(ours: Tree, side: Tree, paths: set[str]) -> Tree:
 def propose(service: Service, head: Tree, sides: Sides, merged: Merge) -> Proposal:
     """What the update makes of the service. Raises Refusal when it would overwrite what git does not see."""
     refuse_submodules(head, (path for path, entry in merged.tree.items() if entry.mode != SUBMODULE))
-    in_the_way = {path: merged.tree[path] for path in blocked(service.repository, head, merged.tree)}
+    in_the_way = {path: merged.tree[path] for path in blocked(service.repository, head.keys(), merged.tree.keys())}
     proposal = Proposal(head, sides, merged, sides.blocked | in_the_way, set())
     absent = refuse_hidden_changes(service.repository, head, proposal.touched)
     return replace(proposal, absent=absent)

@@ -130,6 +130,9 @@ def _how_it_is_blocked(top: Path, path: str) -> str:
 
 def _reason(proposal: Proposal, path: str, sides: set[int]) -> str:
     """Why git could not merge a file, from the sides that have it: 1 the old version, 2 the service, 3 the new one."""
+    for names in proposal.merge.moved_apart:
+        if path in names:
+            return "{} was moved by you to {} and by the template to {}".format(*names)
     if {2, 3} <= sides:
         ours = next(stage.entry for stage in proposal.merge.stages if (stage.path, stage.number) == (path, 2))
         if proposal.merge.tree.get(path) == ours:

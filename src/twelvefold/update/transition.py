@@ -243,7 +243,7 @@ def _refuse_what_began_meanwhile(repository: Repository, step: Step, was: Tree) 
 
 def _refuse_changes_meanwhile(repository: Repository, step: Step, was: Tree) -> None:
     """Lets nothing be lost that was changed since. What is changed after this is another file than its copy."""
-    changed = _changed_files(repository, step) | set(blocked(repository, was, step.write))
+    changed = _changed_files(repository, step) | set(blocked(repository, was.keys(), step.write.keys()))
     if changed:
         _clean(state_folder(repository))
         raise _ChangedMeanwhile(sorted(changed))
