@@ -138,7 +138,7 @@ def test_a_service_arrives_with_its_work_and_its_tests(
     assert "uv.lock" in told.files["made_again"]
     assert {name: lines for name, lines in done.items() if not has(service, name, lines)} == {}
     assert not (service / ".editorconfig").exists()
-    copies.make(service, "setup", "derive", "lint")
+    copies.make(service, "setup", "derive")
     assert copies.changed(service) == []
     run_tests(service, every=ALL or tag == RELEASES[0])
     assert safe_update(service).summary["outcome"] == "up to date"
@@ -216,7 +216,7 @@ def describe(service: Path) -> None:
 def run_tests(service: Path, *, every: bool) -> None:
     """Runs its own tests, or those that start every process type, since all of them take minutes."""
     if every:
-        copies.make(service, "test")
+        copies.make(service, "lint", "test")
     else:
         copies.run_starting_tests(service)
 
