@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Set
 from typing import Any
 
 from .git import Refusal, git, listed, say, succeeds
@@ -12,7 +11,7 @@ from .itself import undo_command
 from .obstacles import blocked, is_file
 from .service import ANSWERS_FILE, Repository
 from .transition import Step, alone, carry_out, is_as_written, is_interrupted, last_step, recover, rescue, tell
-from .trees import Tree, entry_line, read_tree, removal_line
+from .trees import SUBMODULE, Tree, entry_line, read_tree, removal_line
 
 
 def undo_update(repository: Repository) -> str:
@@ -36,7 +35,7 @@ def _undo(repository: Repository, last: dict[str, Any]) -> str:
     touched |= set(listed(git(repository.top, "diff-tree", "-r", "--name-only", "--no-renames", "-z", before, head)))
     tree = read_tree(git(repository.top, "ls-tree", "-r", "-z", "--full-tree", before))
     left = set(last["keep"]["left"])
-    _refuse_what_is_in_the_way(repository, touched - left, tree.keys())
+    _refuse_what_is_in_the_way(repository, touched - left, tree)
     rescued = [rescue(repository, path) for path in sorted(touched - left) if _is_edited(repository, tree, path)]
     carry_out(repository, _step(last, head, tree, touched, left))
     told = f"{repository.folder} is as it was before: {last['title']}."
@@ -98,10 +97,11 @@ def _refuse_later_work(repository: Repository, head: str, last: dict[str, Any]) 
         raise Refusal(f"There are changes that are not committed: {names}. Commit or stash them first.")
 
 
-def _refuse_what_is_in_the_way(repository: Repository, touched: set[str], before: Set[str]) -> None:
+def _refuse_what_is_in_the_way(repository: Repository, touched: set[str], before: Tree) -> None:
     """What lies now where a file comes back may be a folder with files that git does not know."""
+    files = {path for path in touched & before.keys() if before[path].mode != SUBMODULE}
     lying = {path for path in touched if is_file(repository.top / path)}
-    if found := blocked(repository, lying, touched & before):
+    if found := blocked(repository, lying, files):
         names = ", ".join(found[:5])
         raise Refusal(f"Something else lies where these files were: {names}. Move that elsewhere, and run this again.")
 
