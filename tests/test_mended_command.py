@@ -478,8 +478,9 @@ def test_an_older_release_of_another_branch_is_no_update(template: Path, tmp_pat
     assert "older" in told.stdout + told.stderr
 
 
-def test_prove_refuses_to_run_less_than_nothing_at_once(service: Path) -> None:
-    assert_one_line(run("prove", service, "--at-once", "-3"), "--at-once -3")
+@pytest.mark.parametrize("number", ["-3", "0"])
+def test_prove_refuses_to_run_nothing_at_once(service: Path, number: str) -> None:
+    assert_one_line(run("prove", service, "--at-once", number), f"--at-once {number}")
 
 
 # -- A template's address that is relative -----------------------------------------------------------------------------

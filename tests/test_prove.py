@@ -143,6 +143,7 @@ ANOTHER = '\n\n@claim("NOTES.2", "It is so too", threshold="one")\ndef second() 
     ("number", "threshold", "more", "told"),
     [
         ("I.1", "one", "", "the number 'I.1' is no name of your own"),
+        ("XV.1", "one", "", "the number 'XV.1' is no name of your own"),
         ("MINE 1", "one", "", "the number 'MINE 1' is no name of your own"),
         ("NOTES.2", "", "", "NOTES.2 lacks a statement or a threshold"),
         ("NOTES.2", "one", ANOTHER, "NOTES.2 is the number of two claims"),

@@ -190,7 +190,7 @@ def test_what_is_written_in_a_claim_is_shown_and_not_obeyed() -> None:
     text = page.render(a_run(hostile), CAUGHT)
     seen = "a | pipe, <script>alert(1)</script>, *stars*, code | code, [link](x) [31mred [0m &lt;"
     [row] = [row for row in cells(text) if row[0] == "ORDERS.1"]
-    assert row == ["ORDERS.1", seen, seen, "○ not run", "–", "make prove CLAIM=ORDERS.1"]
+    assert row == ["ORDERS.1", f"A{seen[1:]}", seen, "○ not run", "–", "make prove CLAIM=ORDERS.1"]
     assert page.verify(text) is None
 
 
@@ -368,6 +368,50 @@ def test_logs_stay_in_the_folder_of_the_run(tmp_path: Path) -> None:
     write_evidence(a_run(result("../../ORDERS/1", log="line")), tmp_path / "run", CAUGHT)
     assert [path.name for path in (tmp_path / "run/logs").iterdir()] == [".._.._ORDERS_1.log"]
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_only_the_logs_of_the_run_before_are_removed(tmp_path: Path) -> None:
+    """A person may name a folder that has other things: `--evidence .` in a service that logs into `logs/`."""
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/app.log").write_text("of the service")
+    write_evidence(a_run(result("IX.2", log="line"), result("IX.3", log="line")), tmp_path, CAUGHT)
+    write_evidence(a_run(result("IX.2", log="another")), tmp_path, CAUGHT)
+    logs = {path.name: path.read_text() for path in (tmp_path / "logs").iterdir()}
+    assert logs == {"app.log": "of the service", "IX.2.log": "another"}
+    assert not (tmp_path / ".gitignore").exists()
+
+
+@pytest.mark.parametrize("broken", ["", "[]", '{"factors": 1}', '{"factors": [{"claims": [{"log": "../own.txt"}]}]}'])
+def test_evidence_that_is_none_names_no_logs(tmp_path: Path, broken: str) -> None:
+    (tmp_path / "own.txt").write_text("own")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/twelve-factor.json").write_text(broken)
+    write_evidence(a_run(), tmp_path / "run", CAUGHT)
+    assert (tmp_path / "own.txt").read_text() == "own"
+
+
+def test_git_ignores_a_new_folder_of_evidence(tmp_path: Path) -> None:
+    write_evidence(a_run(), tmp_path / "run", CAUGHT)
+    assert (tmp_path / "run/.gitignore").read_text() == "*\n"
+
+
+def test_the_page_names_the_command_that_writes_it_there(tmp_path: Path) -> None:
+    text = page.render(a_run(repeat="twelvefold prove --claim {id}"), CAUGHT)
+    assert "`twelvefold prove` writes this page, and nothing else does: `--check` refuses one" in text
+    assert "`make prove`" not in text
+    assert "`make prove` writes this page, and nothing else does: CI refuses one" in page.render(a_run(), CAUGHT)
+
+
+def test_an_emptied_page_is_an_edited_one(tmp_path: Path) -> None:
+    file = tmp_path / "TWELVE_FACTOR.md"
+    assert check_page(a_run(), file, CAUGHT) is None
+    file.touch()
+    assert check_page(a_run(), file, CAUGHT) == page.NO_CHECK
+
+
+def test_a_promise_begins_as_a_sentence_does() -> None:
+    assert Claim("V.1", "a release is kept", "all").statement == "A release is kept"
+    assert Claim("V.1", "`make dev` starts all", "all").statement == "`make dev` starts all"
 
 
 def test_no_half_written_file_is_left(tmp_path: Path) -> None:

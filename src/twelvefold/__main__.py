@@ -82,11 +82,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     prove.set_defaults(run=_prove)
     prove.add_argument("project", nargs="?", type=Path, default=Path(), help="the service's folder, default: this one")
-    prove.add_argument("--claim", default="", help="only these, as in IX.2 or IX or III.1,III.2")
+    prove.add_argument("--claim", default="", metavar="NUMBER", help="only these, as in IX.2 or IX or III.1,III.2")
     prove.add_argument("--fast", action="store_true", help="only the short selection for pull requests")
-    prove.add_argument("--image", default="", help="run the service from this image, NAME or NAME@sha256:...")
-    prove.add_argument("--at-once", type=int, default=0, help="how many experiments run side by side")
-    prove.add_argument("--evidence", type=Path, help="where the evidence goes, default: .twelvefold in the project")
+    prove.add_argument(
+        "--image", default="", metavar="IMAGE", help="run the service from this image, NAME or NAME@sha256:..."
+    )
+    side_by_side = "how many experiments run side by side, default: 3 a processor"
+    prove.add_argument("--at-once", type=int, metavar="N", help=side_by_side)
+    evidence = "where the evidence goes, default: .twelvefold in the project"
+    prove.add_argument("--evidence", type=Path, metavar="FOLDER", help=evidence)
 
     prove.add_argument("--check", action="store_true", help="compare the page with what is found, and write none")
 

@@ -28,7 +28,7 @@ alone in a healthy service, a check has turned red. One that has caught none may
 """
 
 ORIGIN = """\
-`make prove` writes this page, and nothing else does: CI refuses one that was edited by hand. It is out of date only
+`{again}` writes this page, and nothing else does: {refused} one that was edited by hand. It is out of date only
 when a verdict changes, or the set of claims. What was observed, when and on which machine is in the evidence of a
 run: its `twelve-factor.json`, reports and logs.
 
@@ -61,7 +61,14 @@ def render(run: Run, sabotages: Sabotages) -> str:
             _overview(shown, sabotages),
             sections,
             "## Where this page comes from\n",
-            ORIGIN.format(suite=run.suite, suite_hash=suite_hash, where=where, sabotages=older),
+            ORIGIN.format(
+                again=run.again,
+                refused="CI refuses" if run.again.startswith("make ") else "`--check` refuses",
+                suite=run.suite,
+                suite_hash=suite_hash,
+                where=where,
+                sabotages=older,
+            ),
         ]
     )
     return f"{body}\n<!-- make prove: sha256 {_sha256(body)} -->\n"

@@ -55,7 +55,7 @@ class Options:
     claims: str = ""
     fast: bool = False
     image: str = ""
-    at_once: int = 0
+    at_once: int | None = None
     evidence: Path | None = None
     check: bool = False
     """Whether the page is only compared with what was found, as CI does, and never written."""
@@ -86,7 +86,8 @@ def _trouble_with(item: pytest.Item) -> str:
     claim = plugin.claim_of(item)
     if item.path.parent == CLAIMS:
         return ""
-    if not re.fullmatch(r"[\w.-]+", claim.id) or claim.id.partition(".")[0] in FACTORS:
+    # A factor that comes one day has a Roman number too.
+    if not re.fullmatch(r"[\w.-]+", claim.id) or re.fullmatch(r"[IVXLC]+", claim.id.partition(".")[0]):
         return f"{item.path.name}: the number {claim.id!r} is no name of your own, such as NOTES.1."
     return (
         "" if claim.statement and claim.threshold else f"{item.path.name}: {claim.id} lacks a statement or a threshold."
@@ -126,10 +127,11 @@ def prove(options: Options) -> int:
     _adopt_orphans()
     swept = containers.swept if options.image else nullcontext
     with handled(interrupt, *STOPPING), _temporary_folder() as folder, swept(folder.name), _ended_in_order():
+        began = time.monotonic()
         try:
             image = {"driver": "image", "image": containers.resolved(options.image)} if options.image else {}
             made = workspace.prepare(options.project.resolve(), folder, **image)
-            run = _run(options, made)
+            run = _run(options, made, began)
         except (ContractError, PreparationError, NothingProved) as error:
             sys.stderr.write(f"{error}\n")
             return NOTHING_DONE
@@ -140,8 +142,10 @@ def prove(options: Options) -> int:
         if not options.check:
             write_page(run, made.project / PAGE)
         if trouble := check_page(run, made.project / PAGE):
-            told = f"{PAGE} is not what this run found: {trouble}. Run `make prove` and commit what it writes.\n"
+            told = f"{PAGE} is not what this run found: {trouble}. Run `{run.again}` and commit what it writes.\n"
             sys.stderr.write(told)
+        if options.check and run.complete and not (made.project / PAGE).exists():
+            sys.stderr.write(f"There is no {PAGE} to compare: `{run.again}` writes it; commit it.\n")
     verdicts = {result.verdict for result in run.results}
     if verdicts & {Verdict.FAIL, Verdict.ERROR} or trouble:
         return FAILED
@@ -150,7 +154,7 @@ def prove(options: Options) -> int:
 
 def _refused(options: Options) -> str:
     """What keeps the experiments from being run, as far as it can be told before; nothing where they can be."""
-    if options.at_once < 0:
+    if options.at_once is not None and options.at_once < 1:
         return f"--at-once {options.at_once}: how many run side by side is a number above zero."
     if shutil.which("git") is None:
         return "git is missing: install it, then run this again."
@@ -172,10 +176,10 @@ def asked_for(options: Options) -> list[str]:
     return [word.strip().upper() for word in options.claims.split(",") if word.strip()]
 
 
-def _run(options: Options, made: Workspace) -> Run:
+def _run(options: Options, made: Workspace, began: float) -> Run:
     if not made.contract.processes:
         raise NothingProved("No process type is known: name their commands in factors.toml, under [processes].")
-    began, date = time.monotonic(), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     claims = collect(options, made)
     with Progress() as progress:
         progress.start(sorted(claims.values(), key=lambda claim: claim.order))

@@ -66,6 +66,10 @@ class Claim:
     seconds: float = 5
     """About how long its experiment takes: the longest begin first."""
 
+    def __post_init__(self) -> None:
+        """A statement begins as a sentence does, however its experiment has it."""
+        object.__setattr__(self, "statement", f"{self.statement[:1].upper()}{self.statement[1:]}")
+
     @property
     def factor(self) -> str:
         """The factor's number, or `OWN`."""
@@ -129,6 +133,11 @@ class Run:
     def verdict(self, factor: str) -> Verdict:
         """The worst verdict of the factor's claims."""
         return worst(self.of_factor(factor))
+
+    @property
+    def again(self) -> str:
+        """The command that repeats all of it."""
+        return self.repeat.partition(" CLAIM=")[0].partition(" --claim")[0]
 
     def command(self, claim: Claim) -> str:
         """The command that repeats a claim."""

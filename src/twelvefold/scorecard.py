@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def write_page(run: Run, path: Path, sabotages: Sabotages | None = None) -> bool
 def check_page(run: Run, path: Path, sabotages: Sabotages | None = None) -> str | None:
     """What is wrong with TWELVE_FACTOR.md, if it is there: that it was edited, or says something else than this run."""
     text = _page(path)
-    if not text or _says_more(text, run):
+    if not path.exists() or _says_more(text, run):
         return None
     stale = page.stale(text, run, load() if sabotages is None else sabotages) if run.complete else None
     return page.verify(text) or stale
@@ -38,8 +39,9 @@ def write_evidence(run: Run, folder: Path, sabotages: Sabotages | None = None) -
     """Writes `twelve-factor.json`, `junit.xml`, `badge.json`, `badge.svg` and the logs into the run's folder."""
     sabotages = load() if sabotages is None else sabotages
     shown = proven(run, sabotages)
-    shutil.rmtree(folder / "logs", ignore_errors=True)  # those of a run before
-    (folder / "logs").mkdir(parents=True)
+    _make(folder)
+    for old in _logs_of_the_run_before(folder):
+        (folder / old).unlink(missing_ok=True)
     for result in shown.results:
         if name := evidence.log_name(result):
             _write(folder / name, result.log)
@@ -47,6 +49,23 @@ def write_evidence(run: Run, folder: Path, sabotages: Sabotages | None = None) -
     _write(folder / "badge.json", _json(badge.endpoint(shown)))
     _write(folder / "badge.svg", badge.svg(shown))
     _write(folder / "twelve-factor.json", _json(evidence.document(shown, sabotages)))
+
+
+def _make(folder: Path) -> None:
+    """Makes the folder for the evidence; git ignores a new one, since what a service has logged is none of its code."""
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        _write(folder / ".gitignore", "*\n")
+    (folder / "logs").mkdir(exist_ok=True)
+
+
+def _logs_of_the_run_before(folder: Path) -> list[str]:
+    """The logs that the evidence in a folder names; whatever else lies there is somebody else's."""
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        found = json.loads((folder / "twelve-factor.json").read_text("utf-8"))
+        named = [claim.get("log") for factor in found["factors"] for claim in factor["claims"]]
+        return [name for name in named if isinstance(name, str) and re.fullmatch(r"logs/[^/]+", name)]
+    return []
 
 
 def _page(path: Path) -> str:
