@@ -398,6 +398,17 @@ def test_a_folder_that_became_a_repository_of_its_own(tmp_path: Path, registered
     assert files["b.md"].state == "unchanged"
 
 
+def test_a_submodule_that_is_not_checked_out_is_a_repository_of_its_own_too(tmp_path: Path) -> None:
+    _, service = born(tmp_path, {"docs/a.md": page("a"), "b.md": page("b")})
+    copies.commit(service / "docs", "Begin")
+    copies.git(service, "rm", "-r", "--quiet", "--cached", "docs")
+    copies.git(service, "-c", "advice.addEmbeddedRepo=false", "add", "docs")
+    copies.git(service, "commit", "--quiet", "--message", "Split off")
+    copies.git(tmp_path, "clone", "--quiet", service, tmp_path / "fresh")
+    files = by_name(drift(tmp_path / "fresh"))
+    assert (files["docs/a.md"].state, files["docs/a.md"].remark) == ("missing", "docs is a repository of its own here")
+
+
 def test_a_name_in_other_letters_is_another_name(tmp_path: Path) -> None:
     _, service = born(tmp_path, {"README.md": page("r"), "Docs/a.md": page("a")})
     (service / "README.md").rename(service / "Readme.md")

@@ -9,6 +9,7 @@ import pytest
 from twelvefold.draft import draft, init
 from twelvefold.harness import contract
 from twelvefold.harness.contract import Contract
+from twelvefold.looking.backing import needed_packages
 
 FOREIGN = Path(__file__).parent / "foreign"
 SERVICES = sorted(file.parent.name for file in FOREIGN.glob(f"*/{contract.FILE}"))
@@ -157,6 +158,8 @@ def test_a_file_that_exists_stays_as_it_is(tmp_path: Path, capsys: pytest.Captur
         ("package.json", "{"),
         ("pyproject.toml", "[project"),
         ("Procfile", "web: run 'it\n"),
+        ("compose.yaml", "services: {web: {environment: {SINCE: 0000-00-00}}}\n"),
+        ("compose.yaml", "services: {web: {environment: {SINCE: 2021-02-30}}}\n"),
     ],
 )
 def test_a_broken_file_is_named_and_nothing_is_written(
@@ -166,6 +169,19 @@ def test_a_broken_file_is_named_and_nothing_is_written(
     assert init(tmp_path) != 0
     assert f"{name} cannot be read" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("package.json", '{"dependencies": true}'),
+        ("pyproject.toml", "[project]\ndependencies = 5\n"),
+        ("pyproject.toml", "[tool.poetry]\ndependencies = 5\n"),
+    ],
+)
+def test_packages_that_are_no_list_are_none(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    assert needed_packages(tmp_path) == set()
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

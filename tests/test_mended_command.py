@@ -257,7 +257,7 @@ def test_a_source_is_not_trusted_for_another_one_s_query(
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setattr("twelvefold.update.trust.at_a_terminal", lambda: True)
-    monkeypatch.setattr("questionary.confirm", lambda *_, **__: SimpleNamespace(ask=lambda: True))
+    monkeypatch.setattr("questionary.confirm", lambda *_, **__: SimpleNamespace(unsafe_ask=lambda: True))
     require_trust(f"https://h.invalid/a?repo={trusted}", "0" * 40, "Its update", yes=False)
     monkeypatch.setattr("twelvefold.update.trust.at_a_terminal", lambda: False)
 

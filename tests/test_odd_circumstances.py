@@ -1,10 +1,13 @@
 """What a template may hold, and how git, a terminal or a calendar may be, without an error that nobody can read."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import copier
 import pytest
 from pytest_gitconfig.plugin import GitConfig
 
@@ -99,6 +102,159 @@ def test_a_migration_without_a_version_runs_each_time(template: Path, service: P
         assert (service / "ran.md").read_text() == f"after of v{version}\n"
 
 
+@pytest.mark.parametrize("version", ["2.0.0rc1", "2.0.0-beta.2", None])
+def test_migrations_run_from_a_version_before_their_release(tmp_path: Path, version: str | None) -> None:
+    """From a pre-release, and from a commit that no release lies behind."""
+    template = tmp_path / "template"
+    make_template(template, {"page.md": PAGE})
+    copies.git(template, "tag", "--delete", "v1.0.0")
+    copies.git(template, "commit", "--quiet", "--amend", "--message", "feat: begin")
+    if version:
+        copies.git(template, "tag", f"v{version}")
+    service = tmp_path / "orders"
+    copier.run_copy(str(template), service, vcs_ref="HEAD", defaults=True, quiet=True)
+    copies.commit(service, "Begin")
+    write(template, {"CHANGELOG.md": "## 2.0.0\n\nDrain the queue.\n"})
+    migrations = "\n_migrations:\n  - version: 2.0.0\n    command: echo migrated >ran.md\n"
+    release(template, "2.0.0", {"page.md": MENDED}, QUESTION + migrations)
+    if version:
+        assert shell(f"twelvefold drift --or-behind {service}").returncode == 1
+    told = safe_update(service)
+    assert [section["text"] for section in told.summary["changelog"]] == ["Drain the queue."]
+    assert (service / "ran.md").read_text() == "migrated\n"
+
+
+def test_a_tag_that_moves_is_no_version(template: Path, service: Path) -> None:
+    answers = service / copies.ANSWERS_FILE
+    answers.write_text(answers.read_text().replace("v1.0.0", "v1"))
+    copies.commit(service, "Begin at a tag that moves")
+    release(template, "1.1.0", {"page.md": MENDED})
+    copies.git(template, "tag", "v1")
+    told = safe_update(service)
+    assert told.code == 2
+    assert "v1 as its version, a tag that moves" in told.summary["reason"]
+
+
+def test_migrations_are_written_as_the_template_s_settings_say(tmp_path: Path) -> None:
+    """With its own signs, and with an answer that follows from others."""
+    settings = (
+        "_envops: {variable_start_string: '[[', variable_end_string: ']]', keep_trailing_newline: true}\n"
+        "name:\n  type: str\n  default: orders\n"
+        "shout:\n  type: str\n  default: '[[ name | upper ]]'\n  when: false\n"
+    )
+    template = tmp_path / "template"
+    write(template, {"copier.yml": f"_subdirectory: template\n{settings}"})
+    write(template / "template", {"[[ _copier_conf.answers_file ]].jinja": "[[ _copier_answers|to_nice_yaml ]]"})
+    copies.release(template, "1.0.0")
+    service = copies.generate_committed(template, tmp_path / "orders")
+    command = "echo [[ name ]] [[ shout ]] [[ _copier_conf.os ]] >ran.md; test -x [[ _copier_python ]]"
+    migrations = f"_migrations:\n  - version: 2.0.0\n    command: {command}\n    when: \"[[ _stage == 'after' ]]\"\n"
+    write(template, {"copier.yml": f"_subdirectory: template\n{settings}{migrations}"})
+    copies.release(template, "2.0.0")
+    told = safe_update(service)
+    assert told.code == 0, told.summary["reason"]
+    assert (service / "ran.md").read_text() == "orders ORDERS linux\n"
+
+
+def test_a_migration_that_moves_a_file_brings_nothing_else_that_git_ignores(tmp_path: Path) -> None:
+    template = make_template(tmp_path / "template", {"a.md": PAGE, ".gitignore": "kept/\n"})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    moving = "mkdir kept && echo x >kept/x && mv a.md kept/a.md"
+    release(template, "2.0.0", {"a.md": None}, f"{QUESTION}_migrations:\n  - version: 2.0.0\n    command: {moving}\n")
+    write(service, {"a.md": EDITED})
+    copies.commit(service, "Work")
+    told = safe_update(service)
+    assert told.conflicts == ["a.md"]
+    write(service, {"a.md": None})
+    copies.git(service, "cherry-pick", "--abort")
+    release(template, "3.0.0", {"a.md": PAGE}, f"{QUESTION}_migrations:\n  - version: 3.0.0\n    command: {moving}\n")
+    assert safe_update(service, to="3.0.0").code == 0
+    assert (service / "kept/a.md").read_text() == EDITED
+    assert not (service / "kept/x").exists()
+
+
+def test_a_migration_ends_with_the_update_that_is_stopped(template: Path, service: Path, tmp_path: Path) -> None:
+    started, late = tmp_path / "started", tmp_path / "late"
+    command = f"touch {started}; sleep 3; touch {late}; true"
+    release(template, "2.0.0", {}, f"{QUESTION}_migrations:\n  - version: 2.0.0\n    command: '{command}'\n")
+    before = picture(service)
+    words = [sys.executable, "-m", "twelvefold", "update", "--yes", str(service)]
+    process = subprocess.Popen(words, env={**os.environ, "PYTHONPATH": str(copies.ROOT / "src")})
+    while not started.exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 130
+    time.sleep(4)
+    assert not late.exists()
+    assert picture(service) == before
+
+
+def test_a_folder_that_is_not_to_be_written_is_removed_all_the_same(
+    template: Path, service: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may remove it anyway, so that only its mode is looked at there."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    command = "mkdir -p cache/deep && touch cache/deep/x && chmod 500 cache/deep cache"
+    release(template, "2.0.0", {}, f"{QUESTION}_migrations:\n  - version: 2.0.0\n    command: {command}\n")
+    assert safe_update(service).code == 0
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_every_answer_that_is_recorded_no_longer_is_told(tmp_path: Path) -> None:
+    """Its question is gone, or hidden, or depends on another answer, or is secret."""
+    names = ("gone", "hidden", "conditional", "secret")
+    questions = {name: f"{name}:\n  type: str\n  default: one\n" for name in names}
+    template = make_template(tmp_path / "template", {"page.md": PAGE}, QUESTION + "".join(questions.values()))
+    service = copies.generate_committed(template, tmp_path / "orders", **dict.fromkeys(names, "two"))
+    changed = {
+        "hidden": questions["hidden"] + "  when: false\n",
+        "conditional": questions["conditional"].replace("one", "three") + "  when: \"{{ name == 'bills' }}\"\n",
+        "secret": questions["secret"] + "  secret: true\n",
+    }
+    release(template, "2.0.0", {"page.md": MENDED}, QUESTION + "".join(changed.values()))
+    told = safe_update(service)
+    assert told.code == 0
+    assert told.summary["answers"]["gone"] == dict.fromkeys(names, "two")
+    assert told.summary["answers"]["other_defaults"] == {}
+
+
+def test_a_default_that_cannot_be_computed_is_no_news(template: Path, service: Path) -> None:
+    release(template, "2.0.0", {"page.md": MENDED}, QUESTION.replace("orders", '"{{ 1 // 0 }}"'))
+    assert safe_update(service).code == 0
+
+
+def test_an_answer_may_be_whatever_yaml_has(template: Path, service: Path) -> None:
+    holidays = "\nholidays:\n  type: yaml\n  default:\n    2026-12-25: Christmas\n"
+    release(template, "2.0.0", {"page.md": MENDED}, QUESTION + holidays)
+    assert safe_update(service).summary["answers"]["new"] == {"holidays": {"2026-12-25": "Christmas"}}
+
+
+def test_whatever_goes_wrong_in_one_service_is_its_own(
+    template: Path, service: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release(template, "2.0.0", {"page.md": MENDED})
+    monkeypatch.setattr("twelvefold.update.updating.merge", lambda *_: [].pop())
+    before = picture(service)
+    told = safe_update(service)
+    assert told.code == 2
+    assert "IndexError: pop from empty list" in told.summary["reason"]
+    assert picture(service) == before
+
+
+def test_what_the_template_leaves_alone_once_it_is_there_is_left_alone(tmp_path: Path) -> None:
+    settings = f"{QUESTION}_skip_if_exists: ['{{{{ name }}}}.md']\n"
+    template = make_template(tmp_path / "template", {"orders.md": PAGE, "page.md": PAGE}, settings)
+    service = copies.generate_committed(template, tmp_path / "orders")
+    write(service, {"orders.md": EDITED, "page.md": EDITED})
+    copies.commit(service, "Work")
+    release(template, "2.0.0", {"orders.md": MENDED, "page.md": MENDED})
+    told = safe_update(service)
+    assert told.files["merged"] == ["page.md"]
+    assert (service / "orders.md").read_text() == EDITED
+
+
 def test_what_is_left_to_run_by_hand_can_be_run(template: Path, service: Path) -> None:
     write(service, {"page.md": PAGE.replace(", line 10\n", ", line 10, by the team\n")})
     copies.commit(service, "Work")
@@ -155,6 +311,78 @@ def test_a_folder_without_git_is_looked_at_in_any_language(service: Path, tmp_pa
     copies.run("git", "clone", "--quiet", str(service), str(plain), cwd=tmp_path)
     copies.run("rm", "-r", ".git", cwd=plain)
     assert shell(f"twelvefold drift {plain}", LANGUAGE="de", LANG="C.UTF-8").returncode == 0
+
+
+@pytest.mark.parametrize("scope", ["conditional", "worktree"])
+def test_filters_that_hold_only_in_the_service_s_folder(
+    template: Path, service: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scope: str
+) -> None:
+    """What a service keeps scrambled in git is scrambled in what the update commits, too."""
+    scramble = {"filter.scramble.clean": "tr a-z n-za-m", "filter.scramble.smudge": "tr a-z n-za-m"}
+    if scope == "conditional":
+        included = "".join(
+            f'[filter "scramble"]\n\t{name.rpartition(".")[2]} = {to}\n' for name, to in scramble.items()
+        )
+        (tmp_path / "included").write_text(included)
+        person = copies.git(service, "config", "--global", "--list", "--show-origin").partition("\t")[0]
+        path = Path(person.removeprefix("file:"))
+        own = tmp_path / "gitconfig"
+        own.write_text(f'{path.read_text()}\n[includeIf "gitdir:{service}/"]\n\tpath = {tmp_path / "included"}\n')
+        monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(own))
+    else:
+        copies.git(service, "config", "extensions.worktreeConfig", "true")
+        for name, to in scramble.items():
+            copies.git(service, "config", "--worktree", name, to)
+    write(service, {".gitattributes": "*.conf filter=scramble\n", "own.conf": PAGE})
+    copies.commit(service, "Scramble")
+    assert copies.git(service, "show", "HEAD:own.conf") != PAGE
+    release(template, "2.0.0", {"new.conf": PAGE})
+    assert safe_update(service).code == 0
+    assert (service / "new.conf").read_text() == PAGE
+    assert copies.git(service, "show", "HEAD:new.conf") == copies.git(service, "show", "HEAD:own.conf")
+
+
+CLEAN = """\
+#!/bin/sh
+store=$(git config lfs.storage || echo "$(git rev-parse --absolute-git-dir)/lfs")
+mkdir -p "$store" && cat >"$store/new" && name=$(sha256sum <"$store/new" | cut -c1-64)
+mv "$store/new" "$store/$name" && echo "oid $name"
+"""
+SMUDGE = """\
+#!/bin/sh
+store=$(git config lfs.storage || echo "$(git rev-parse --absolute-git-dir)/lfs")
+read -r _ name && exec cat "$store/$name"
+"""
+
+
+def test_what_a_filter_keeps_beside_git_is_kept_for_the_service(template: Path, service: Path, tmp_path: Path) -> None:
+    """As git-lfs does, whose place for it is a setting."""
+    for name, text in {"clean": CLEAN, "smudge": SMUDGE}.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+        copies.git(service, "config", f"filter.lfs.{name}", str(tmp_path / name))
+    copies.git(service, "config", "filter.lfs.required", "true")
+    write(service, {".gitattributes": "*.bin filter=lfs\n"})
+    copies.commit(service, "Keep beside")
+    release(template, "2.0.0", {"logo.bin": "a picture"})
+    told = safe_update(service)
+    assert told.code == 0, told.summary["reason"]
+    assert (service / "logo.bin").read_text() == "a picture"
+    assert copies.git(service, "show", "HEAD:logo.bin").startswith("oid ")
+    assert len(list((service / ".git/lfs").iterdir())) == 1
+
+
+def test_an_update_that_cannot_be_made_ready_leaves_nothing_behind(template: Path, service: Path) -> None:
+    copies.git(service, "config", "filter.lost.clean", "cat")
+    copies.git(service, "config", "filter.lost.smudge", "false")
+    copies.git(service, "config", "filter.lost.required", "true")
+    write(service, {".gitattributes": "*.bin filter=lost\n"})
+    copies.commit(service, "Lose")
+    release(template, "2.0.0", {"logo.bin": "a picture"})
+    told = safe_update(service)
+    assert told.code == 2
+    assert "smudge filter lost failed" in told.summary["reason"]
+    assert [path.name for path in (service / ".git/twelvefold").iterdir()] == ["lock"]
 
 
 # -- The rest of the world ---------------------------------------------------------------------------------------------

@@ -794,6 +794,38 @@ def test_at_a_terminal_only_what_is_new_is_asked(tmp_path: Path) -> None:
     assert (service / "a.md").read_text() == "bills us z\n"
 
 
+@pytest.mark.parametrize("what", ["migration", "derived"])
+def test_ctrl_c_at_the_question_of_trust_stops_all(tmp_path: Path, what: str) -> None:
+    template = make_template(tmp_path / "template", {"a.md": PAGE, "Makefile": "setup derive:\n\techo made >a.md\n"})
+    services = [copies.generate_committed(template, tmp_path / name) for name in ("orders", "bills")]
+    if what == "migration":
+        release(template, "2.0.0", {}, f"{QUESTION}_migrations:\n  - version: 2.0.0\n    command: touch ran\n")
+    else:
+        release(template, "2.0.0", {"docs/ownership.md": "| derived | `a.md` |\n"})
+    heads = [copies.git(service, "rev-parse", "HEAD") for service in services]
+    ours, theirs = pty.openpty()
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(copies.ROOT / "src"),
+        "TERM": "xterm",
+        "XDG_CONFIG_HOME": str(tmp_path),
+    }
+    command = [sys.executable, "-m", "twelvefold", "update", "--derive", *map(str, services)]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        shown = b""
+        while b"(y/N)" not in shown:
+            shown += os.read(ours, 1024)
+        os.write(ours, b"\x03")
+        with suppress(OSError):  # how the end of a terminal is told
+            while chunk := os.read(ours, 1024):
+                shown += chunk
+        assert process.wait(60) == 130, shown
+    os.close(ours)
+    assert f"as it was: {services[0]}, {services[1]}" in " ".join(shown.decode().split())
+    assert [copies.git(service, "rev-parse", "HEAD") for service in services] == heads
+
+
 def test_a_team_s_own_file_stays_where_it_is_when_the_template_moves_its_neighbours(tmp_path: Path) -> None:
     template = make_template(tmp_path / "template", {"a/x.md": PAGE, "a/y.md": page("y")})
     service = copies.generate_committed(template, tmp_path / "orders")

@@ -474,6 +474,19 @@ def test_a_line_that_is_neither_is_one_error_with_its_number(tmp_path: Path, ask
     assert said.err == f"{listed}, line 3: {line} is no folder, and no address of a repository.\n"
 
 
+def test_a_folder_outside_of_a_repository_is_refused(tmp_path: Path, ask: Any) -> None:
+    said = ask(f"file://{tmp_path}#../x")
+    assert said.code == 2
+    assert "leads out of the repository" in said.err
+
+
+def test_a_repository_with_other_names_is_a_row_that_says_so(tmp_path: Path, ask: Any) -> None:
+    copies.run("git", "init", "--quiet", "--object-format=sha256", "orders", cwd=tmp_path)
+    small_templates.write(tmp_path / "orders", {"a.md": "A.\n"})
+    copies.commit(tmp_path / "orders", "Begin")
+    assert "unreachable: its objects have SHA-256 names, which status cannot" in ask(f"file://{tmp_path}/orders").out
+
+
 def test_a_folder_of_a_list_that_is_gone_is_a_row(fleet: Fleet, tmp_path: Path, ask: Any) -> None:
     listed = tmp_path / "repos.txt"
     listed.write_text(f"{fleet.good('well')}\nnowhere/here\nthe shop\n")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from ..update.command import INTERRUPTED, answers, telling
+from ..update.command import INTERRUPTED, answers, as_json_text, telling
 from ..update.ending import ending_as_by_an_interrupt
 from ..update.git import GitError, Refusal, Stopped
 from ..update.options import Options
@@ -46,7 +45,7 @@ def adopt(
     except Refusal as refusal:
         summary = Summary(str(path), REFUSED, reason=str(refusal))
     if as_json:
-        telling(lambda: print(json.dumps(as_data(summary), indent=2, default=str)))
+        telling(lambda: print(as_json_text(as_data(summary))))
     else:
         telling(partial((sys.stderr if summary.outcome == REFUSED else sys.stdout).write, as_text(summary)))
     return summary.exit_code
@@ -80,4 +79,6 @@ def _refusing(path: Path, options: Options, wish: Wish) -> Summary:
         reason = str(refusal)
     except (GitError, OSError) as error:
         reason = f"It stopped half-way, and all is as it was: {without_password(str(error))}"
+    except Exception as error:  # a service may hold anything, and nothing was changed yet
+        reason = f"It stopped half-way, and all is as it was: {without_password(f'{type(error).__name__}: {error}')}"
     return Summary(str(path), REFUSED, reason=reason)

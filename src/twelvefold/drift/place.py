@@ -95,7 +95,7 @@ class Place:
             if place.is_symlink() or not place.is_dir():
                 what = "a symbolic link" if place.is_symlink() else "a file"
                 return "nothing", f"{self._named(place)} is {what} here"
-            if place != self.repository.top and ".git" in self._names(place):
+            if place != self.repository.top and (".git" in self._names(place) or self._is_submodule(place)):
                 return "nothing", f"{self._named(place)} is a repository of its own here"
             if name not in self._names(place):
                 return "nothing", self._in_other_letters(place, name)
@@ -104,6 +104,11 @@ class Place:
         if stat.S_ISREG(mode) or stat.S_ISLNK(mode):
             return "file", ""
         return "other", "became a folder" if stat.S_ISDIR(mode) else "became something that is no file"
+
+    def _is_submodule(self, folder: Path) -> bool:
+        """Whether the index has a repository there, which need not be checked out."""
+        _, entry = self._index.get(folder.relative_to(self.repository.top).as_posix(), (False, None))
+        return entry is not None and entry.mode == SUBMODULE
 
     def _names(self, folder: Path) -> set[str]:
         if folder not in self._listings:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from .commands import Compose
-from .reading import at, json_of, text_of, toml_of
+from .reading import at, json_of, mapping, text_of, toml_of
 
 # By which words of an image, a package or a variable's name a backing service is known.
 Kind = Literal["postgres", "cache", "other"]
@@ -74,9 +74,10 @@ def named_variables(
 def needed_packages(path: Path) -> set[str]:
     """The names of the packages that the service asks for; raises Unreadable."""
     project, package = toml_of(path / "pyproject.toml"), json_of(path / "package.json")
-    asked = [str(one) for one in at(project, "project", "dependencies") or []]
-    asked += list(at(project, "tool", "poetry", "dependencies") or [])
-    asked += list(at(package, "dependencies") or [])
+    listed = at(project, "project", "dependencies")
+    asked = [str(one) for one in listed] if isinstance(listed, list) else []
+    asked += mapping(at(project, "tool", "poetry", "dependencies"))
+    asked += mapping(at(package, "dependencies"))
     for file in (*path.glob("requirements*.txt"), *path.glob("requirements/*.txt")):
         asked += text_of(file).splitlines()
     names = (re.match(r"@?[A-Za-z0-9][A-Za-z0-9._/-]*", line.strip()) for line in asked)

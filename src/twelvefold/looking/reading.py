@@ -70,7 +70,7 @@ def _read(file: Path, parse: Callable[[str], Any], trouble: type[Exception]) -> 
         return {}
     try:
         return mapping(parse(file.read_text("utf-8-sig")))
-    except (trouble, UnicodeDecodeError, RecursionError) as error:
+    except (trouble, ValueError, RecursionError) as error:  # a ValueError: no text, no such date
         raise Unreadable(f"{file.name} cannot be read ({' '.join(str(error).split())}): mend it first.") from None
 
 

@@ -81,6 +81,8 @@ def _place(text: str, base: Path, what: str) -> Place:
     short = url.partition(":")[0] in SHORT
     if not (short or URL.fullmatch(url) or SCP.fullmatch(url)) or not inside.isprintable():
         raise Refusal(f"{without_password(what)} is no folder, and no address of a repository.")
+    if ".." in inside.split("/"):
+        raise Refusal(f"{without_password(what)} leads out of the repository: name a folder in it behind the #.")
     return Place(text, url=address(url), inside=inside.strip("/"))
 
 

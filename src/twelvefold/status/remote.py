@@ -41,6 +41,7 @@ ASKED_FOR_A_PASSWORD = re.compile(
     r"could not read (Username|Password)|Authentication failed|Permission denied|requested URL returned error: 40[13]"
 )
 BY_SSH = re.compile(r"Could not read from remote repository")
+OTHER_NAMES = re.compile(r"mismatched algorithms")
 HAS_NO_COMMIT = re.compile(r"couldn't find remote ref HEAD")
 # In a temporary repository, which need not outlive a crash of the machine.
 QUICKLY = ("-c", "core.fsync=none", "-c", "pack.threads=1", "-c", "fetch.recurseSubmodules=false")
@@ -148,6 +149,8 @@ def _reason(error: GitError) -> str:
     text = str(error)
     if ASKED_FOR_A_PASSWORD.search(text):
         return f"it asks for a password or a key: {last_line(error)}"
+    if OTHER_NAMES.search(text):
+        return "its objects have SHA-256 names, which status cannot read yet"
     if HAS_NO_COMMIT.search(text):
         return "it has no commit yet"
     # What ssh says comes before git's own sentence, which is the same for everything.

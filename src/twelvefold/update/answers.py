@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from jinja2 import TemplateError
-
 from .rendering import Rendering
 
 Changes = dict[str, list[Any]]  # a question, with what was before and what is now
@@ -32,7 +30,7 @@ def compare(before: dict[str, Any], old: Rendering, new: Rendering, given: dict[
         new={name: answer for name, answer in now.items() if name not in was and name not in given},
         changed={name: [was.get(name), now[name]] for name in given if name in now and was.get(name) != now[name]},
         no_longer_valid={name: answers for name, answers in sorted(differing.items()) if name not in given},
-        gone={name: answer for name, answer in was.items() if name not in now and name not in new.questions},
+        gone={name: answer for name, answer in was.items() if name not in now},
         other_defaults=_other_defaults(old, new, was, given),
     )
 
@@ -40,7 +38,8 @@ def compare(before: dict[str, Any], old: Rendering, new: Rendering, given: dict[
 def _other_defaults(old: Rendering, new: Rendering, was: dict[str, Any], given: dict[str, Any]) -> Changes:
     """The questions that were left to their default, which is another one now: the service keeps what it has."""
     found = {}
-    for name in sorted((old.questions.keys() & new.questions.keys() & was.keys()) - given.keys()):
+    asked = old.questions.keys() & new.questions.keys() & was.keys() & new.recorded.keys()
+    for name in sorted(asked - given.keys()):
         default, now = _default(old, name), _default(new, name)
         if default is not None and now is not None and str(was[name]) == default != now:
             found[name] = [default, now]
@@ -54,5 +53,5 @@ def _default(rendering: Rendering, name: str) -> str | None:
         return None if default is None else str(default)
     try:
         return rendering.text(default)
-    except TemplateError:
+    except Exception:  # it may compute anything, and is not needed where there is an answer
         return None

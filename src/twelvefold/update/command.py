@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ..wording import shown
 from .ending import Ending, ending_as_by_an_interrupt
@@ -59,7 +60,7 @@ def update(
         sys.stderr.write(f"Stopped; as it was: {left or 'nothing'}.\n")
         code = INTERRUPTED
     if as_json:
-        telling(lambda: print(json.dumps([as_data(summary) for summary in summaries], indent=2, default=str)))
+        telling(lambda: print(as_json_text([as_data(summary) for summary in summaries])))
     if body is not None:
         # A name need not be text; the update is made by now, so that it must not keep it from being told.
         text = "\n".join(as_pull_request(summary) for summary in summaries)
@@ -80,9 +81,12 @@ def telling(tell: Callable[[], object]) -> None:
 
 
 def let_the_newest_release_do_it(path: Path, yes: bool) -> int:
-    """Becomes the newest release's command, with the same arguments; else returns 0, or 2 when that is refused."""
+    """Becomes the newest release's command, with the same arguments; else returns 0, 2 refused, 130 stopped."""
     try:
         become_newest(find_repository(path), sys.argv[1:], yes=yes)
+    except (KeyboardInterrupt, Stopped):
+        sys.stderr.write("Stopped; nothing was changed.\n")
+        return INTERRUPTED
     except (Refusal, GitError, OSError) as error:
         sys.stderr.write(f"{path}: nothing was done. {without_password(str(error))}\n")
         return 2
@@ -99,6 +103,17 @@ def undo(path: Path) -> int:
         return 2
     telling(partial(sys.stdout.write, told))
     return 0
+
+
+def as_json_text(data: Any) -> str:
+    """Data as JSON, in which an answer, or a key of one, may be anything that YAML has."""
+    return json.dumps(_with_texts_as_keys(data), indent=2, default=str)
+
+
+def _with_texts_as_keys(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {str(key): _with_texts_as_keys(value) for key, value in data.items()}
+    return [_with_texts_as_keys(one) for one in data] if isinstance(data, list | tuple) else data
 
 
 def answers(given: Sequence[str]) -> dict[str, str]:
@@ -139,4 +154,7 @@ def _refusing(path: Path, options: Options, ending: Ending) -> Summary:
         reason = str(refusal)
     except (GitError, OSError) as error:
         reason = f"It stopped half-way, and all is as it was: {without_password(str(error))}"
+    except Exception as error:  # one odd service must not keep the others from being updated
+        said = without_password(f"{type(error).__name__}: {error}")
+        reason = f"It stopped half-way, and all is as it was: {said}"
     return Summary(str(path), REFUSED, reason=reason)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .running import run_to_its_end
 from .trees import Tree
 
 COMMAND = ("make", "setup", "derive")
@@ -36,33 +35,11 @@ class NotDerived(Exception):
 
 def derive(service: Path) -> None:
     """Lets a service make its derived files. Raises NotDerived."""
+    inherited = {name: value for name, value in os.environ.items() if name not in LEADING_AWAY}
     try:
-        code, output = _run(service)
+        ended = run_to_its_end(COMMAND, service, inherited, stderr=subprocess.STDOUT, seconds=TIMEOUT_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NotDerived(str(error)) from error
-    if code != 0:
-        said = [line for line in output.splitlines() if line.strip() and not line.startswith("make: ")]
-        raise NotDerived(said[-1] if said else f"{' '.join(COMMAND)} ended with {code}")
-
-
-def _run(service: Path) -> tuple[int, str]:
-    """Runs the command; whatever ends this before, such as Ctrl-C, ends all that the command has started."""
-    inherited = {name: value for name, value in os.environ.items() if name not in LEADING_AWAY}
-    with subprocess.Popen(
-        COMMAND,
-        cwd=service,
-        env=inherited,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=True,
-    ) as process:
-        try:
-            output, _ = process.communicate(timeout=TIMEOUT_SECONDS)
-        except BaseException:
-            with suppress(ProcessLookupError):  # it has just ended
-                os.killpg(process.pid, signal.SIGKILL)
-            raise
-    return process.returncode, output
+    if ended.returncode != 0:
+        said = [line for line in ended.stdout.splitlines() if line.strip() and not line.startswith("make: ")]
+        raise NotDerived(said[-1] if said else f"{' '.join(COMMAND)} ended with {ended.returncode}")

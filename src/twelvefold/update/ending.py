@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import tempfile
@@ -31,7 +32,7 @@ class Ending:
             yield Path(folder).resolve()
         finally:
             with self._put_off():
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove(Path(folder))
 
     @contextmanager
     def _put_off(self) -> Iterator[None]:
@@ -40,6 +41,16 @@ class Ending:
 
         with handled(want, signal.SIGINT, signal.SIGTERM):
             yield
+
+
+def _remove(folder: Path) -> None:
+    """Removes a folder, in which commands of a template may have made others that are not to be written."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for current, folders, _ in os.walk(folder):
+        for name in folders:
+            if not (Path(current) / name).is_symlink():
+                (Path(current) / name).chmod(0o700)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

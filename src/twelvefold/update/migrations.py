@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
-from dataclasses import dataclass, replace
+import sys
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import yaml
 from jinja2 import StrictUndefined, TemplateError
 from jinja2.sandbox import SandboxedEnvironment
 
 from .git import GitError, Refusal, git
-from .template import RELEASE, Numbers, Template, Version
+from .rendering import system
+from .running import run_to_its_end
+from .template import Template, Version
 
+BEFORE_ALL = (0, 0, 0)  # where no release lies behind a version
 AFTER = '{{ _stage == "after" }}'
 
 
@@ -42,11 +45,14 @@ class Crossing:
     old: Version
     new: Version
     checkout: Path
+    jinja: dict[str, Any] = field(default_factory=dict)
+    """How the template writes its expressions, as Copier's `_envops` has it."""
 
 
 def crossing(template: Template, old: Version, new: Version, scratch: Path) -> Crossing | None:
     """The migrations that an update crosses; None when there are none."""
-    entries = _settings(template, new).get("_migrations") or []
+    settings = _settings(template, new)
+    entries = settings.get("_migrations") or []
     if not isinstance(entries, list):
         raise Refusal(f"The template's _migrations are no list: {entries}")
     crossed = [one for one in map(_migration, entries) if _is_crossed(one, old, new)]
@@ -55,24 +61,15 @@ def crossing(template: Template, old: Version, new: Version, scratch: Path) -> C
     checkout = scratch / "checkout"
     git(scratch, "clone", "--quiet", "--no-checkout", "--", str(template.repository), str(checkout))
     git(checkout, "checkout", "--quiet", "--detach", new.commit)
-    return Crossing(crossed, old, new, checkout)
+    return Crossing(crossed, old, new, checkout, dict(settings.get("_envops") or {}))
 
 
 def run(crossing: Crossing, stage: str, folder: Path, answers: dict[str, Any]) -> list[str]:
     """Runs the migrations of a stage, `before` or `after`, in a copy of the service; returns what was run."""
     done = []
     for migration, command in commands(crossing, stage, answers):
-        ended = subprocess.run(
-            command,
-            shell=isinstance(command, str),
-            cwd=folder / migration.working_directory,
-            env={**os.environ, **_environment(crossing, stage, migration)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-        )
+        env = {**os.environ, **_environment(crossing, stage, migration)}
+        ended = run_to_its_end(command, folder / migration.working_directory, env)
         if ended.returncode != 0:
             reason = ended.stderr.strip() or ended.stdout.strip()
             raise Refusal(f"{_named(migration)} failed, so nothing was changed: {reason}")
@@ -109,11 +106,13 @@ def _named(migration: Migration) -> str:
 
 def commands(crossing: Crossing, stage: str, answers: dict[str, Any]) -> list[tuple[Migration, str | list[str]]]:
     """The migrations of a stage, each with the command that it is for a service with these answers."""
-    environment = SandboxedEnvironment(undefined=StrictUndefined)
+    # What is not known is never taken for nothing, whatever the template says: a command would do something else.
+    environment = SandboxedEnvironment(**{**crossing.jinja, "undefined": StrictUndefined})
     found = []
     for migration in crossing.migrations:
         context = {**answers, **_context(crossing, stage, migration)}
-        context["_copier_conf"] = {"src_path": str(crossing.checkout)}
+        context["_copier_conf"] = {"src_path": str(crossing.checkout), "os": system(), "sep": os.sep}
+        context["_copier_python"] = sys.executable
 
         def text(template: str, context: dict[str, Any] = context) -> str:
             return environment.from_string(template).render(**context)
@@ -154,13 +153,12 @@ def _migration(entry: Any) -> Migration:
 
 
 def _is_crossed(migration: Migration, old: Version, new: Version) -> bool:
-    if old.numbers is None or new.numbers is None:
-        return False
     if migration.version is None:
         return True
-    if not (found := RELEASE.fullmatch(migration.version)):
+    of_it = Version("", migration.version).numbers
+    if of_it is None or new.numbers is None:
         return False
-    return old.numbers < cast(Numbers, tuple(int(part) for part in found.groups())) <= new.numbers
+    return (old.numbers or BEFORE_ALL) < of_it <= new.numbers
 
 
 def _settings(template: Template, version: Version) -> dict[str, Any]:

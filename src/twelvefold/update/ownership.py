@@ -27,6 +27,8 @@ class Ownership:
 
     excluded_always: PathSpec[Any]
     excluded_on_update: PathSpec[Any]
+    skipped: PathSpec[Any]
+    """What the template leaves alone once it is there."""
     named: dict[str, list[str]]
     rendered: frozenset[str]
     before: Ownership | None = None
@@ -61,7 +63,7 @@ class Ownership:
             if any(name.startswith(one) if one.endswith("/") else name == one for one in patterns):
                 return owner
         update_only = self.excluded_on_update.match_file(name) and not self.excluded_always.match_file(name)
-        return "starter" if update_only else None
+        return "starter" if update_only or self.skipped.match_file(name) else None
 
 
 def ownership(new: Rendering, old: Rendering) -> Ownership:
@@ -75,7 +77,14 @@ def _ownership(rendering: Rendering, with_pages: Iterable[Rendering]) -> Ownersh
     pages = (one.folder / PAGE for one in with_pages)
     page = next((page.read_text("utf-8", "replace") for page in pages if page.is_file()), "")
     named = {owner: re.findall(r"`([^`]+)`", files) for owner, files in ROW.findall(page)}
-    return Ownership(_excluded(rendering, "copy"), _excluded(rendering, "update"), named, _names(rendering.folder))
+    template = rendering.worker.template
+    return Ownership(
+        _patterns(rendering, "_exclude", template.exclude, "copy"),
+        _patterns(rendering, "_exclude", template.exclude, "update"),
+        _patterns(rendering, "_skip_if_exists", template.skip_if_exists, "update"),
+        named,
+        _names(rendering.folder),
+    )
 
 
 def _names(folder: Path) -> frozenset[str]:
@@ -83,14 +92,10 @@ def _names(folder: Path) -> frozenset[str]:
     return frozenset(place.relative_to(folder).as_posix() for place in places)
 
 
-def _excluded(rendering: Rendering, operation: str) -> PathSpec[Any]:
-    """What the template's setting `_exclude` leaves out of an operation, as Copier reads it."""
+def _patterns(rendering: Rendering, setting: str, texts: Iterable[str], operation: str) -> PathSpec[Any]:
+    """The files that a setting of the template names for an operation, as Copier reads it."""
     try:
-        texts = [rendering.text(text, _copier_operation=operation) for text in rendering.worker.template.exclude]
+        rendered = [rendering.text(text, _copier_operation=operation) for text in texts]
     except TemplateError as error:
-        raise Refusal(f"The template's _exclude cannot be read: {error}") from error
-    return _patterns(line for text in texts for line in text.splitlines())
-
-
-def _patterns(lines: Iterable[str]) -> PathSpec[Any]:
-    return PathSpec.from_lines("gitignore", lines)
+        raise Refusal(f"The template's {setting} cannot be read: {error}") from error
+    return PathSpec.from_lines("gitignore", (line for text in rendered for line in text.splitlines()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -43,6 +44,11 @@ class Rendering:
         return [name for name, question in self.questions.items() if question.get("when") is not False]
 
     @property
+    def everything(self) -> dict[str, Any]:
+        """All answers: what was recorded, and what follows from that."""
+        return {**dict(self.worker.answers.combined), **self.recorded}
+
+    @property
     def secrets(self) -> dict[str, Any]:
         """The answers that are not recorded because they are secret."""
         answers = self.worker.answers.combined
@@ -51,7 +57,7 @@ class Rendering:
     def text(self, text: str, **context: object) -> str:
         """A text of the template's settings, such as a default, with this service's answers."""
         answers = {name: answer for name, answer in self.worker.answers.combined.items() if name != "_external_data"}
-        conf = {"answers_file": ANSWERS_FILE, "dst_path": str(self.folder), "sep": os.sep}
+        conf = {"answers_file": ANSWERS_FILE, "dst_path": str(self.folder), "os": system(), "sep": os.sep}
         return str(self.worker.jinja_env.from_string(text).render(**{**answers, "_copier_conf": conf, **context}))
 
 
@@ -69,6 +75,11 @@ class Order:
     secrets: Mapping[str, Any] = field(default_factory=dict)
     guesses: Mapping[str, Any] = field(default_factory=dict)
     trusted: bool = False
+
+
+def system() -> str | None:
+    """The system by Copier's name for it."""
+    return {"Linux": "linux", "Darwin": "macos", "Windows": "windows"}.get(platform.system())
 
 
 def at_a_terminal() -> bool:

@@ -183,7 +183,9 @@ def _lists(summary: Summary, *, here: bool = False) -> Iterable[tuple[str, list[
         "New questions, answered by": [f"{name}: {_shown(answer)}" for name, answer in answers.new.items()],
         "Changed answers": _changes(answers.changed),
         "Answers that are valid no longer, and what stands in their place": _changes(answers.no_longer_valid),
-        "Answers to questions that are gone": [f"{name}: {_shown(answer)}" for name, answer in answers.gone.items()],
+        "Answers that are recorded no longer, since nobody is asked": [
+            f"{name}: {_shown(answer)}" for name, answer in answers.gone.items()
+        ],
         "Defaults that are others now, while you keep the old one": [
             f"{change}; to take it: -d {shlex.quote(f'{name}={answers.other_defaults[name][1]}')}"
             for name, change in zip(answers.other_defaults, _changes(answers.other_defaults), strict=True)

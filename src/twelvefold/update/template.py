@@ -9,6 +9,7 @@ from pathlib import Path
 from .git import GitError, Refusal, git, say, succeeds
 
 RELEASE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
+BEFORE_A_RELEASE = re.compile(r"[-_.]?(?:a|alpha|b|beta|c|rc|pre|preview|dev)", re.IGNORECASE)
 SECTION = re.compile(r"^## \[?v?(\d+\.\d+\.\d+)\b.*\n", re.MULTILINE)
 HOST = re.compile(r"[^/\\:]{2,}:(?!:).")  # as in git@host:path; one letter is a drive
 # A password may hold any sign, a slash too; a number behind the colon, and then a slash, is a port.
@@ -55,9 +56,12 @@ class Version:
 
     @property
     def numbers(self) -> Numbers | None:
-        """The release that it is or comes after."""
+        """The release that it is or comes after; a pre-release comes after the patch before its own."""
         found = RELEASE.match(self.name)
-        return (int(found[1]), int(found[2]), int(found[3])) if found else None
+        if found is None:
+            return None
+        is_before = BEFORE_A_RELEASE.match(self.name, found.end()) is not None
+        return int(found[1]), int(found[2]), int(found[3]) - is_before
 
     @property
     def said(self) -> str:
@@ -147,9 +151,14 @@ def open_template(source: str, scratch: Path) -> Template:
 
 
 def recorded_version(template: Template, name: str) -> Version:
-    """The version that a service has. Raises Refusal when the template does not know it."""
+    """The version that a service has. Raises Refusal when the template does not know it, or by a name that moves."""
     if (commit := _commit(template, name)) is None:
         raise Refusal(f"The template at {template.shown} does not know {name}, the version that the service has.")
+    if not RELEASE.match(name) and _commit(template, f"refs/tags/{name}") == commit and _releases_at(template, commit):
+        raise Refusal(
+            f"The service has {name} as its version, a tag that moves from release to release: write the release "
+            "with which it was made into _commit of .copier-answers.yml, and commit that."
+        )
     return Version(commit, name)
 
 
@@ -206,6 +215,10 @@ def _releases(template: Template, *only: str) -> list[str]:
     named = (line.split(" ", 1) for line in lines.splitlines())
     tags = (tag for tag, kind in named if RELEASE.fullmatch(tag) and kind in ("commit", "committag"))
     return sorted(tags, key=lambda tag: _numbers(tag.removeprefix("v")))
+
+
+def _releases_at(template: Template, commit: str) -> list[str]:
+    return _releases(template, f"--points-at={commit}")
 
 
 def _newest_name(template: Template) -> str:

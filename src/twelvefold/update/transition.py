@@ -95,7 +95,11 @@ def carry_out(repository: Repository, step: Step) -> None:
     """Changes the service; whatever goes wrong is taken back, and raised. Needs `alone`."""
     # The folder of a submodule is not this repository's, so only the index says which commit belongs there.
     step = replace(step, write={path: entry for path, entry in step.write.items() if entry.mode != SUBMODULE})
-    journal = _prepare(repository, step)
+    try:
+        journal = _prepare(repository, step)
+    except BaseException:
+        _clean(state_folder(repository))
+        raise
     try:
         with guarded(lambda: _take_back_at_once(repository)):
             _write(state_folder(repository) / JOURNAL, json.dumps(journal, indent=1))
@@ -245,7 +249,6 @@ def _refuse_changes_meanwhile(repository: Repository, step: Step, was: Tree) -> 
     """Lets nothing be lost that was changed since. What is changed after this is another file than its copy."""
     changed = _changed_files(repository, step) | set(blocked(repository, was.keys(), step.write.keys()))
     if changed:
-        _clean(state_folder(repository))
         raise _ChangedMeanwhile(sorted(changed))
 
 

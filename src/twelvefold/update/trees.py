@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -51,14 +52,15 @@ def read_tree(output: bytes) -> Tree:
     return entries
 
 
-# The first entry is what `merge=ours` means in a service's attributes, unless its own settings say it. The commits that
-# are made here are for no one to see: who a person is, is asked in the service.
+# The first entry is what `merge=ours` means in a service's attributes, unless its own settings say it; the second is
+# where git-lfs keeps what it takes out of files, which the service needs. The commits that are made here are for no one
+# to see: who a person is, is asked in the service.
 SETTINGS = """\
 [merge "ours"]
 	driver = true
-[include]
-	path = {config}
-[core]
+[lfs]
+	storage = {lfs}
+{settings}[core]
 	repositoryformatversion = {format}
 	bare = false
 	fileMode = true
@@ -146,9 +148,9 @@ def make_scratch(folder: Path, service: Repository, *, borrow: bool = True) -> S
     """
     common = Path(say(service.top, "rev-parse", "--path-format=absolute", "--git-common-dir"))
     objects = say(service.top, "rev-parse", "--show-object-format")
-    scratch = _lay_out(folder, service, common / "config", objects)
+    scratch = _lay_out(folder, service, _settings_of(service), objects, common / "lfs")
     if borrow:
-        (folder / "objects/info/alternates").write_bytes(os.fsencode(f"{_quoted(common / 'objects')}\n"))
+        (folder / "objects/info/alternates").write_bytes(os.fsencode(f"{_quoted(str(common / 'objects'))}\n"))
     # `shallow` says where the history of a clone without the older commits ends.
     for name in ("info/attributes", "shallow"):
         if (common / name).is_file():
@@ -158,21 +160,37 @@ def make_scratch(folder: Path, service: Repository, *, borrow: bool = True) -> S
 
 def make_lone_scratch(folder: Path, service: Repository) -> Scratch:
     """An empty repository for a service that lies in none: only the settings of this person count."""
-    return _lay_out(folder, service, Path(os.devnull), "sha1")
+    return _lay_out(folder, service, "", "sha1", folder / "lfs")
 
 
-def _lay_out(folder: Path, service: Repository, config: Path, objects: str) -> Scratch:
+# What git is told in a service about contents and their merging; the rest speaks of that repository, or of servers.
+OF_CONTENTS = re.compile(r"(core|diff|filter|i18n|lfs|merge)\.", re.IGNORECASE)
+
+
+def _settings_of(service: Repository) -> str:
+    """The settings that hold in the service, written out: which files git includes depends on where it works."""
+    written = []
+    for line in listed(git(service.top, "config", "--list", "--includes", "-z")):
+        name, has_value, value = line.partition("\n")
+        section, _, variable = name.rpartition(".")
+        if OF_CONTENTS.match(name):
+            part, dot, rest = section.partition(".")
+            header = f"[{part} {_quoted(rest)}]" if dot else f"[{part}]"
+            written.append(f"{header}\n\t{variable}{f' = {_quoted(value)}' if has_value else ''}\n")
+    return "".join(written)
+
+
+def _lay_out(folder: Path, service: Repository, told: str, objects: str, lfs: Path) -> Scratch:
     for name in ("objects/info", "refs/heads", "info"):
         (folder / name).mkdir(parents=True)
     (folder / "HEAD").write_text("ref: refs/heads/none\n")
-    settings = SETTINGS.format(config=_quoted(config), objects=objects, format=1)
+    settings = SETTINGS.format(lfs=_quoted(str(lfs)), settings=told, objects=objects, format=1)
     (folder / "config").write_bytes(os.fsencode(settings.replace("	objectFormat = sha1\n", "")))
     return Scratch(folder, service)
 
 
-def _quoted(path: Path) -> str:
-    """A path of any signs, as git reads it in its own files."""
-    text = str(path)
+def _quoted(text: str) -> str:
+    """A text of any signs, as git reads it in its own files."""
     for sign, escaped in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n")):
         text = text.replace(sign, escaped)
     return f'"{text}"'
@@ -181,7 +199,7 @@ def _quoted(path: Path) -> str:
 def add_folder(scratch: Scratch, root: Path, head: Tree, start: Tree | None = None, *, may_move: bool = False) -> Tree:
     """The files of a folder as git stores them: those that it ignores too, or with `start` only those that begin there.
 
-    With `may_move` ignored ones count all the same where a file of `start` has gone, since they may be what it became.
+    With `may_move` an ignored one counts all the same where git takes it for what a file of `start` has become.
     They pass the filters that the service's own attributes name, as its own files did.
     """
     index = scratch.folder / f"{root.parent.name}.index"
@@ -193,8 +211,15 @@ def add_folder(scratch: Scratch, root: Path, head: Tree, start: Tree | None = No
     tree = scratch.staged(str(index))
     if start is not None and may_move and start.keys() - tree.keys():
         git(root, "add", "--all", "--force", "--", ".", env=scratch.env | env)
-        tree = scratch.staged(str(index))
+        every = scratch.staged(str(index))
+        tree |= {path: every[path] for path in _moved(scratch, start, every) if path not in tree}
     return {path: entry for path, entry in tree.items() if PurePosixPath(path).name != ATTRIBUTES} | rendered
+
+
+def _moved(scratch: Scratch, old: Tree, new: Tree) -> list[str]:
+    """The new names of files that are not where they were, as git finds them by their content."""
+    trees = (scratch.write(old), scratch.write(new))
+    return listed(scratch.git("diff-tree", "-r", "-M", "--diff-filter=R", "--name-only", "-z", *trees))
 
 
 def _swap_attributes(scratch: Scratch, root: Path, head: Tree) -> Tree:

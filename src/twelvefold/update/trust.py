@@ -6,13 +6,13 @@ import os
 from hashlib import sha256
 from pathlib import Path
 
-from .git import Refusal
+from .git import Refusal, Stopped
 from .rendering import at_a_terminal
 from .template import without_password
 
 
 def require_trust(source: str, commit: str, what: str, yes: bool) -> None:
-    """Asks whether code of a source may run, unless that was answered before. Raises Refusal."""
+    """Asks whether code of a source may run, unless that was answered before. Raises Refusal, Stopped by Ctrl-C."""
     path, shown, kept = _file(), without_password(source), _kept(source)
     # Whatever bytes a person has written there, they stay.
     trusted = path.read_text("utf-8", "surrogateescape").splitlines() if path.is_file() else []
@@ -23,7 +23,12 @@ def require_trust(source: str, commit: str, what: str, yes: bool) -> None:
         raise Refusal(f"{told}: --yes trusts it.")
     import questionary
 
-    if not questionary.confirm(f"{told}. Do you trust this source, now and later?", default=False).ask():
+    question = questionary.confirm(f"{told}. Do you trust this source, now and later?", default=False)
+    try:
+        trusts = question.unsafe_ask()
+    except KeyboardInterrupt:
+        raise Stopped("Stopped; nothing was changed.") from None
+    if not trusts:
         raise Refusal(f"Without trust no code of {shown} runs.")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{line}\n" for line in [*trusted, kept]), "utf-8", "surrogateescape")

@@ -10,7 +10,7 @@ from typing import Any
 from . import migrations
 from .changing import change_service, require_identity
 from .deriving import Derived, NotDerived, derive
-from .git import Refusal
+from .git import Refusal, Stopped
 from .merge import merge
 from .migrations import Crossing
 from .options import Options
@@ -80,11 +80,11 @@ def _propose(update: _Update) -> tuple[Proposal, Summary]:
     after: list[str] = []
     later: list[str] = []
     if not merged.stages:
-        tree, after = _migrate(update, crossed, "after", merged.tree, renderings.new.recorded)
+        tree, after = _migrate(update, crossed, "after", merged.tree, renderings.new.everything)
         merged = replace(merged, tree=tree, name=work.write(tree))
     elif crossed is not None:
         source = without_password(place_of_tags(service.source))
-        later = migrations.by_hand(crossed, "after", renderings.new.recorded, source)
+        later = migrations.by_hand(crossed, "after", renderings.new.everything, source)
     proposal = propose(service, head, sides, merged)
     derived = Derived()
     if _is_to_derive(update, renderings, proposal):
@@ -162,6 +162,8 @@ def _derive(update: _Update, renderings: Renderings, tree: Tree) -> Derived:
         require_trust(update.service.source, update.versions.new.commit, what, update.options.yes)
         root = _check_out(update, "derive", tree)
         derive(root / prefix)
+    except Stopped:
+        raise
     except (Refusal, NotDerived) as error:
         return Derived(tree, why_not=str(error))
 
