@@ -35,8 +35,9 @@ def matrix(session: nox.Session) -> None:
 
 @nox.session
 def derived(session: nox.Session) -> None:
-    """Make the template's derived files anew from a generated service."""
+    """Make the template's derived files anew from a generated service, and the page about factors.toml."""
     session.run("python", "-m", "hooks.derived", *session.posargs)
+    session.run("python", "-m", "hooks.contract_page")
 
 
 @nox.session

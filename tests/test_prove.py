@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from hooks import contract_page
 from twelvefold.harness.stock import VARIABLE as STOCK
 
 from . import copies
@@ -311,3 +312,7 @@ def test_a_new_service_is_green(service: Path, temporary: Path) -> None:
     assert red == {}
     assert run.returncode == 0
     assert (service / "TWELVE_FACTOR.md").exists()
+
+
+def test_the_page_about_factors_toml_has_every_entry() -> None:
+    assert contract_page.PAGE.read_text() == contract_page.page()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import fcntl
 import hashlib
 import json
 import os
@@ -112,6 +113,15 @@ def entry_of(caught: Caught, seconds: float, asked: int) -> dict[str, Any]:
     }
 
 
+def keep(name: str, entry: dict[str, Any]) -> Record:
+    """Adds an entry to what is kept, to which other shards add too; returns all of it."""
+    with RECORD.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        record = load() | {name: entry}
+        save(record)
+    return record
+
+
 def save(record: Record) -> None:
     """Writes the record, the counts that the scorecard shows, and the page."""
     ordered = {sabotage.id: record[sabotage.id] for sabotage in all_sabotages() if sabotage.id in record}
@@ -120,8 +130,15 @@ def save(record: Record) -> None:
     for sabotage in all_sabotages():
         counts[sabotage.claim] = counts.get(sabotage.claim, 0) + bool(ordered.get(sabotage.id, {}).get("caught"))
     newest = max((entry["date"] for entry in ordered.values()), default="")
-    COUNTS.write_text(json.dumps({"date": newest, "suite_hash": suite_hash(), "caught": counts}, indent=1) + "\n")
+    # Without a hash the scorecard says that they were planted for another state of the suite.
+    state = suite_hash() if _fresh(ordered) == len(all_sabotages()) else ""
+    COUNTS.write_text(json.dumps({"date": newest, "suite_hash": state, "caught": counts}, indent=1) + "\n")
     PAGE.write_text(page(ordered))
+
+
+def _fresh(record: Record) -> int:
+    """How many were tried on the experiments as they are."""
+    return sum(record.get(one.id, {}).get("key") in _good_keys(one, ALONE) for one in all_sabotages())
 
 
 def page(record: Record) -> str:
@@ -129,15 +146,15 @@ def page(record: Record) -> str:
     planted = all_sabotages()
     caught = sum(bool(record.get(sabotage.id, {}).get("caught")) for sabotage in planted)
     full = sum(record.get(sabotage.id, {}).get("asked") == "all" for sabotage in planted)
-    fresh = sum(record.get(sabotage.id, {}).get("key") in _good_keys(sabotage, ALONE) for sabotage in planted)
+    fresh = _fresh(record)
     lines = [
         "# Sabotages",
         "",
         INTRODUCTION,
         "",
-        f"{caught} of {len(planted)} are caught by the claim that they are meant for, and by no unrelated one;"
-        f" for {full} of them all claims were asked. {fresh} were tried on the experiments as they are"
-        + (", the others before their last change." if fresh < len(planted) else "."),
+        f"{caught} of {len(planted)} are caught by the claim that they are meant for, and by no unrelated one."
+        + (f" For {full} of them all claims were asked." if full else " All claims at once were asked for none yet.")
+        + (f" {fresh} were tried on the experiments as they are, the others before." if fresh < len(planted) else ""),
     ]
     for factor, title in FACTORS.items():
         own = [sabotage for sabotage in planted if sabotage.claim.partition(".")[0] == factor]
@@ -217,8 +234,7 @@ def main(arguments: list[str]) -> int:
             )
             for done in as_completed(trying):
                 caught, seconds = done.result()
-                record[caught.sabotage.id] = entry_of(caught, seconds, given.asked)
-                save(record)
+                record = keep(caught.sabotage.id, entry_of(caught, seconds, given.asked))
                 told = caught.problem or caught.reasons[caught.sabotage.claim].splitlines()[0]
                 sys.stdout.write(f"{'NOT CAUGHT' if caught.problem else 'caught'}  {caught.sabotage.id}: {told}\n")
                 sys.stdout.flush()
