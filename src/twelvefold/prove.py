@@ -300,6 +300,7 @@ def machine() -> dict[str, str]:
         "system": platform.platform(),
         "processor": _processor(),
         "cores": str(os.cpu_count()),
+        "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB",
         "python": platform.python_version(),
     }
 
