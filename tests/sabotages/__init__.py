@@ -129,6 +129,9 @@ class Caught:
         return f"red too: {', '.join(f'{one} ({self.reasons[one]})' for one in wrong)}" if wrong else ""
 
 
+OUTSIDE = (Path("/tmp/orders-crash.log"),)  # what a sabotaged service writes where none may
+
+
 def try_one(sabotage: Sabotage, baseline: Path, claims: Iterable[str] | None = None) -> Caught:
     """Plants a sabotage in a copy of a healthy service, and asks its claim and the neighbours, or all these claims."""
     with TemporaryDirectory(prefix="sabotage-") as folder:
@@ -138,7 +141,11 @@ def try_one(sabotage: Sabotage, baseline: Path, claims: Iterable[str] | None = N
         )
         sabotage.apply(service)
         asked = list(claims or (sabotage.claim, *sabotage.neighbours))
-        found = verdicts(service, asked, Path(folder, "evidence"))
+        try:
+            found = verdicts(service, asked, Path(folder, "evidence"))
+        finally:
+            for left in OUTSIDE:
+                left.unlink(missing_ok=True)
     red = tuple(one for one, entry in found.items() if entry["verdict"] in RED)
     reasons = {one: str(entry.get("reason", "")) for one, entry in found.items()}
     return Caught(sabotage, red, reasons, {one: str(entry["verdict"]) for one, entry in found.items()})
