@@ -7,7 +7,6 @@ import io
 import os
 import signal
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 NOTHING_DONE, INTERRUPTED = 2, 130
@@ -65,13 +64,26 @@ def _end_quietly() -> int:
     return BROKEN_PIPE
 
 
+class _ShowVersion(argparse.Action):
+    """Says the version. Where it is asked for, since looking it up takes longer than many a command."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            said = version("twelvefold")
+        except PackageNotFoundError:
+            said = "0"
+        parser.exit(message=f"twelvefold {said}\n")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="twelvefold",
         description="Proves that a service follows the twelve factors, and keeps it by its template: takes new "
         "versions, adopts what exists, tells drift, and says where all services stand.",
     )
-    parser.add_argument("--version", action="version", version=f"twelvefold {_version()}")
+    parser.add_argument("--version", action=_ShowVersion, nargs=0, help="say which version this is, and exit")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     prove = commands.add_parser(
@@ -167,13 +179,6 @@ def _parser() -> argparse.ArgumentParser:
     drift.add_argument("--json", action="store_true", help="say what was found as JSON")
     _add_status(commands.add_parser("status", help="say where services stand, here or on servers"))
     return parser
-
-
-def _version() -> str:
-    try:
-        return version("twelvefold")
-    except PackageNotFoundError:
-        return "0"
 
 
 def _add_status(status: argparse.ArgumentParser) -> None:
