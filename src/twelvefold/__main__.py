@@ -74,7 +74,8 @@ class _ShowVersion(argparse.Action):
             said = version("twelvefold")
         except PackageNotFoundError:
             said = "0"
-        parser.exit(message=f"twelvefold {said}\n")
+        sys.stdout.write(f"twelvefold {said}\n")
+        parser.exit()
 
 
 def _parser() -> argparse.ArgumentParser:

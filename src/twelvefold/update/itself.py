@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 import shutil
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,6 +20,8 @@ def undo_command() -> str:
 
 def _taken_from() -> str | None:
     """The repository that this command was installed from, for uv; installers record it beside the package."""
+    from importlib.metadata import PackageNotFoundError, distribution  # which takes longer than many a command
+
     try:
         recorded = json.loads(distribution("twelvefold").read_text("direct_url.json") or "{}")
     except PackageNotFoundError:
