@@ -278,9 +278,8 @@ class Case:
             path, side = self.service / name, choices.choice(("theirs", "as it lies there"))
             theirs = ["git", "-C", str(self.service), "cat-file", "blob", f":3:{name}"]
             there = subprocess.run(theirs, capture_output=True, check=False)
-            is_free = not path.is_dir() and not any(
-                one.is_file() for one in path.parents
-            )  # an ignored file may lie there
+            # An ignored file may lie where a folder of the path would be.
+            is_free = not path.is_dir() and not any(one.is_file() for one in path.parents)
             if side == "theirs" and there.returncode == 0 and is_free and not path.name.endswith(".rej"):
                 self.put(name, there.stdout)
             elif side == "theirs" and path.is_file() and not path.name.endswith(".rej"):

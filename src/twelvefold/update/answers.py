@@ -7,6 +7,7 @@ from typing import Any
 
 from .rendering import Rendering
 
+NOT_TOLD = "it is secret now, and not told"
 Changes = dict[str, list[Any]]  # a question, with what was before and what is now
 
 
@@ -23,6 +24,7 @@ class Answers:
 
 def compare(before: dict[str, Any], old: Rendering, new: Rendering, given: dict[str, Any]) -> Answers:
     """What became of the answers that a service had before, when the version `new` was rendered with those given."""
+    secret = new.worker.template.secret_questions
     now = {name: answer for name, answer in new.recorded.items() if not name.startswith("_")}
     was = {name: answer for name, answer in before.items() if not name.startswith("_")}
     differing = {name: [was[name], now[name]] for name in was.keys() & now.keys() if was[name] != now[name]}
@@ -30,7 +32,7 @@ def compare(before: dict[str, Any], old: Rendering, new: Rendering, given: dict[
         new={name: answer for name, answer in now.items() if name not in was and name not in given},
         changed={name: [was.get(name), now[name]] for name in given if name in now and was.get(name) != now[name]},
         no_longer_valid={name: answers for name, answers in sorted(differing.items()) if name not in given},
-        gone={name: answer for name, answer in was.items() if name not in now},
+        gone={name: NOT_TOLD if name in secret else answer for name, answer in was.items() if name not in now},
         other_defaults=_other_defaults(old, new, was, given),
     )
 

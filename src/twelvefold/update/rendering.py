@@ -45,8 +45,9 @@ class Rendering:
 
     @property
     def everything(self) -> dict[str, Any]:
-        """All answers: what was recorded, and what follows from that."""
-        return {**dict(self.worker.answers.combined), **self.recorded}
+        """All answers but the secret ones: what was recorded, and what follows from that."""
+        found = {**self.worker.answers.combined, **self.recorded}
+        return {name: answer for name, answer in found.items() if name not in self.worker.template.secret_questions}
 
     @property
     def secrets(self) -> dict[str, Any]:
