@@ -772,25 +772,34 @@ def test_every_comment_that_the_answers_file_loses_is_told(tmp_path: Path) -> No
     assert safe_update(service).files["lost_comments"] == expected
 
 
+def update_at_a_terminal(
+    services: list[Path], asked: tuple[str, ...], keys: bytes, *options: str, **variables: str
+) -> tuple[int, str]:
+    """Presses keys once the terminal shows these words; the exit code, and all that was shown."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "PYTHONPATH": str(copies.ROOT / "src"), "TERM": "xterm", **variables}
+    command = [sys.executable, "-m", "twelvefold", "update", *options, *map(str, services)]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        shown = b""
+        while not all(word.encode() in shown for word in asked):
+            shown += os.read(ours, 1024)
+        os.write(ours, keys)
+        with suppress(OSError):  # how the end of a terminal is told
+            while chunk := os.read(ours, 1024):
+                shown += chunk
+        code = process.wait(60)
+    os.close(ours)
+    return code, shown.decode("utf-8", "replace")
+
+
 def test_at_a_terminal_only_what_is_new_is_asked(tmp_path: Path) -> None:
     template = make_template(tmp_path / "template", {"a.md.jinja": "{{ name }}\n"})
     service = copies.generate_committed(template, tmp_path / "orders", name="bills")
     new = "region:\n  type: str\n  help: Where?\n  default: eu\nzone:\n  type: str\n  ask: false\n  default: z\n"
     release(template, "2.0.0", {"a.md.jinja": "{{ name }} {{ region }} {{ zone }}\n"}, QUESTION + new)
-    ours, theirs = pty.openpty()
-    environment = {**os.environ, "PYTHONPATH": str(copies.ROOT / "src"), "TERM": "xterm"}
-    command = [sys.executable, "-m", "twelvefold", "update", str(service)]
-    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
-        os.close(theirs)
-        shown = b""
-        while b"Where?" not in shown or b"eu" not in shown:
-            shown += os.read(ours, 1024)
-        os.write(ours, b"\x7f\x7fus\r")
-        with suppress(OSError):  # how the end of a terminal is told
-            while chunk := os.read(ours, 1024):
-                shown += chunk
-        assert process.wait(60) == 0, shown
-    os.close(ours)
+    code, shown = update_at_a_terminal([service], ("Where?", "eu"), b"\x7f\x7fus\r")
+    assert code == 0, shown
     assert (service / "a.md").read_text() == "bills us z\n"
 
 
@@ -803,26 +812,9 @@ def test_ctrl_c_at_the_question_of_trust_stops_all(tmp_path: Path, what: str) ->
     else:
         release(template, "2.0.0", {"docs/ownership.md": "| derived | `a.md` |\n"})
     heads = [copies.git(service, "rev-parse", "HEAD") for service in services]
-    ours, theirs = pty.openpty()
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(copies.ROOT / "src"),
-        "TERM": "xterm",
-        "XDG_CONFIG_HOME": str(tmp_path),
-    }
-    command = [sys.executable, "-m", "twelvefold", "update", "--derive", *map(str, services)]
-    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
-        os.close(theirs)
-        shown = b""
-        while b"(y/N)" not in shown:
-            shown += os.read(ours, 1024)
-        os.write(ours, b"\x03")
-        with suppress(OSError):  # how the end of a terminal is told
-            while chunk := os.read(ours, 1024):
-                shown += chunk
-        assert process.wait(60) == 130, shown
-    os.close(ours)
-    assert f"as it was: {services[0]}, {services[1]}" in " ".join(shown.decode().split())
+    code, shown = update_at_a_terminal(services, ("(y/N)",), b"\x03", "--derive", XDG_CONFIG_HOME=str(tmp_path))
+    assert code == 130, shown
+    assert f"as it was: {services[0]}, {services[1]}" in " ".join(shown.split())
     assert [copies.git(service, "rev-parse", "HEAD") for service in services] == heads
 
 
