@@ -16,6 +16,9 @@ override DEST := $(value DEST)
 override ANSWERS := $(value ANSWERS)
 export PYTHON DEST ANSWERS START
 
+# Tests start hundreds of processes, each of which would compile its modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 help:
 	@sed '/^$$/q; s/^# \{0,1\}//' Makefile
 
