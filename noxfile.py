@@ -48,7 +48,7 @@ def tags(session: nox.Session) -> None:
 
 @nox.session
 def sabotage(session: nox.Session) -> None:
-    """Plant every sabotage and write docs/sabotages.md; `-- --full --shard 1/4` asks all claims, in parts."""
+    """Plant the sabotages whose outcome is not known; `-- --full --shard 1/4` asks all claims, in parts."""
     session.run("python", "-m", "tests.sabotages.record", *session.posargs, env={"PYTHONPATH": "src"})
 
 

@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
+from hooks.releases import tag_missing
+
 from . import copies
+from .small_templates import safe_update
 
 # As a platform team writes it: every standard, none left at its default.
 PROFILE = """\
@@ -54,7 +57,7 @@ profile:
 ANSWERS = {"owner", "python", "licence", "ci", "devcontainer", "catalog", "ops"}
 
 # So that every standard shows.
-WITH_A_CACHE = ("--defaults", "--vcs-ref", "HEAD", "--data", "cache=true")
+WITH_A_CACHE = ("--defaults", "--data", "cache=true")
 
 # Where `make new` finds the fork when its clone has no origin; nothing in a service says it.
 FOR_MAKE_NEW = {"template_source"}
@@ -80,17 +83,15 @@ def fork(upstream: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     fork = tmp_path_factory.mktemp("fork") / "twelvefold"
     copies.git(upstream, "clone", "--quiet", upstream, fork)
     (fork / "profile.yml").write_text(PROFILE)
-    copies.commit(fork, "feat: set the standards of Globex")
+    copies.release(fork, "0.1.1")
     return fork
 
 
 @pytest.fixture(scope="module")
 def service(fork: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A service with the platform team's defaults, from the newest commit of its fork."""
+    """A service with the platform team's defaults, from the newest release of its fork."""
     service = tmp_path_factory.mktemp("service") / "orders"
-    told = copies.copier_command("copy", *WITH_A_CACHE, fork, service, cwd=fork)
-    assert told.returncode == 0, told.stderr
-    copies.commit(service, "Begin the service")
+    generate(fork, service)
     return service
 
 
@@ -122,9 +123,7 @@ def test_none_of_upstream_s_values_is_left(service: Path, profile: dict[str, Any
 
 
 def test_a_team_still_answers_otherwise(fork: Path, tmp_path: Path) -> None:
-    told = copies.copier_command(
-        "copy", "--defaults", "--vcs-ref", "HEAD", "--data", "licence=Apache-2.0", fork, "orders", cwd=tmp_path
-    )
+    told = copies.copier_command("copy", "--defaults", "--data", "licence=Apache-2.0", fork, "orders", cwd=tmp_path)
     assert told.returncode == 0, told.stderr
     assert copies.answers(tmp_path / "orders")["licence"] == "Apache-2.0"
 
@@ -140,26 +139,34 @@ def test_a_misspelt_standard_is_an_error_and_not_passed_over(fork: Path, tmp_pat
     assert not (tmp_path / "orders").exists()
 
 
-def test_a_fork_takes_a_new_version_without_a_conflict(
-    upstream: Path, fork: Path, service: Path, profile: dict[str, Any], tmp_path: Path
+def test_a_fork_takes_a_new_version_without_a_conflict_and_so_do_its_services(
+    upstream: Path, fork: Path, profile: dict[str, Any], tmp_path: Path
 ) -> None:
+    merging, updated, fresh = tmp_path / "fork", tmp_path / "of-before/orders", tmp_path / "of-now/orders"
+    copies.git(tmp_path, "clone", "--quiet", fork, merging)
+    generate(merging, updated)
     add_a_standard(upstream, "chat", "none")
     copies.release(upstream, "0.2.0")
-    merging = tmp_path / "fork"
-    copies.git(tmp_path, "clone", "--quiet", fork, merging)
-    copies.git(merging, "fetch", "--quiet", "--tags", upstream, "main")
-    copies.git(merging, "merge", "--quiet", "--no-edit", "FETCH_HEAD")
-    assert (merging / "profile.yml").read_text() == PROFILE
-    assert copies.git(merging, "diff", "--name-only", "FETCH_HEAD").split() == ["profile.yml"]
 
-    merged = tmp_path / "orders"
-    told = copies.copier_command("copy", *WITH_A_CACHE, merging, merged, cwd=tmp_path)
+    copies.git(merging, "fetch", "--quiet", "--no-tags", upstream, "refs/tags/v0.2.0")
+    copies.git(merging, "merge", "--quiet", "--no-ff", "--message", "release: 0.2.0", "FETCH_HEAD")
+    assert copies.git(merging, "diff", "--name-only", "FETCH_HEAD").split() == ["profile.yml"]
+    assert (merging / "profile.yml").read_text() == PROFILE
+    assert [release.tag for release in tag_missing(merging)] == ["v0.2.0"]
+
+    assert safe_update(updated).code == 0
+    generate(merging, fresh)
+    assert copies.contents(updated) == copies.contents(fresh)
+    assert copies.answers(fresh)["_commit"] == "v0.2.0"
+    assert copies.contents(fresh)["docs/chat.md"] == "# Chat\n\nnone\n"
+    assert profile["runner"] in copies.contents(fresh)[".github/workflows/test.yml"]
+
+
+def generate(template: Path, service: Path) -> None:
+    """Makes a service of a template's newest release."""
+    told = copies.copier_command("copy", *WITH_A_CACHE, template, service, cwd=template)
     assert told.returncode == 0, told.stderr
-    copies.commit(merged, "Begin the service")
-    before, after = copies.contents(service), copies.contents(merged)
-    assert after.pop("docs/chat.md") == "# Chat\n\nnone\n"
-    assert after.pop(copies.ANSWERS_FILE) != before.pop(copies.ANSWERS_FILE)
-    assert after == before
+    copies.commit(service, "Begin the service")
 
 
 def add_a_standard(template: Path, name: str, value: str) -> None:
