@@ -1,7 +1,8 @@
 """A service of any release, on which a team has worked, arrives at what lies here with all of its work.
 
 One of the first release runs all of its own tests and is proved by the fast experiments; the others run the tests that
-start every process. With `EVERYTHING=1`, as `nox -s lives` has it, all run everything.
+start every process. A release whose template is what lies here has no way to go. With `EVERYTHING=1`, as `nox -s lives`
+has it, all of them run everything.
 """
 
 import os
@@ -98,11 +99,17 @@ def known() -> list[Release]:
         return []
 
 
+def makes_the_same(release: Release) -> bool:
+    """Whether a release makes of the same answers what is made by what lies here."""
+    what = ("copier.yml", "profile.yml", "reserved.yml", "licences", "template")
+    return not copies.git(copies.ROOT, "diff", "--name-only", release.commit, "--", *what)
+
+
 def number(tag: str) -> tuple[int, ...]:
     return tuple(map(int, tag.removeprefix("v").split(".")))
 
 
-RELEASES = [release.tag for release in known()]
+RELEASES = [release.tag for release in known() if ALL or not makes_the_same(release)]
 LIVES = [(tag, preset) for preset, (_, since) in PRESETS.items() for tag in RELEASES if number(tag) >= number(since)]
 
 
