@@ -30,6 +30,7 @@ PRESETS: dict[str, tuple[dict[str, object], str]] = {
 OF_THE_EXAMPLE = {
     'body = { text = "{marker}", author = "{email}" }': 'body = { text = "{marker}" }',
     'purge = "orders admin purge-person {email}"\n': "",
+    'others = ["orders admin export-person {email}"]\n': "",
 }
 OWN_ONE_OFF = '''\
 """The one-offs of the notes."""
