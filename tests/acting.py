@@ -13,6 +13,10 @@ from . import copies
 from .interpreters import real_interpreter
 
 TOOLS = Path(sys.executable).parent
+# act does not wait for what a step that fails has printed last.
+BASH = """#!/bin/sh
+/bin/bash "$@" || { code=$?; sleep 0.5; exit "$code"; }
+"""
 NOTHING = "{name: Nothing, runs: {using: composite, steps: [{run: 'true', shell: sh}]}}"
 
 
@@ -43,10 +47,12 @@ def run(
     ]
     version = service / ".python-version"
     interpreter = real_interpreter(version.read_text().strip()) if version.exists() else None
+    environment = copies.service_environment(interpreter) | {"NO_COLOR": "1", "UV_NO_PROGRESS": "1"} | dict(env)
+    environment["PATH"] = f"{_bash(scratch)}{os.pathsep}{environment['PATH']}"
     with subprocess.Popen(
         command,
         cwd=service,
-        env=copies.service_environment(interpreter) | {"NO_COLOR": "1", "UV_NO_PROGRESS": "1"} | dict(env),
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -58,6 +64,15 @@ def run(
             os.killpg(process.pid, signal.SIGKILL)
             raise
     return process.returncode == 0, log
+
+
+def _bash(scratch: Path) -> Path:
+    """The folder of a bash that gives act the time to read."""
+    bash = scratch / "bin/bash"
+    bash.parent.mkdir(parents=True, exist_ok=True)
+    bash.write_text(BASH)
+    bash.chmod(0o755)
+    return bash.parent
 
 
 def _stub(scratch: Path, action: str, written: Mapping[str, str]) -> Path:
