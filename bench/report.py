@@ -100,8 +100,8 @@ nox -s bench -- --quick               # fewer repetitions, and writes nothing
 ```
 
 It needs Linux, two cores and, for `make new`, a package index, whose speed is part of that figure. Other work on the
-machine widens the spread. So do files that were deleted in the minutes before: ext4 looks at each
-of them for every new one."""
+machine widens the spread. So do many files that were deleted in the minutes before: on ext4 a new
+one was then seen to take ten times as long."""
 
 
 def machine(template: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from . import copies
 from .interpreters import real_interpreter
 
 TOOLS = Path(sys.executable).parent
-# act does not wait for what a step that fails has printed last.
+# act has been seen to lose what a failing step printed last: it runs steps at a terminal that it reads beside them.
 BASH = """#!/bin/sh
 /bin/bash "$@" || { code=$?; sleep 0.5; exit "$code"; }
 """
