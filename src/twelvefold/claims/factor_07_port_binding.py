@@ -115,15 +115,15 @@ def nothing_else_listens(deploy: Deploy, observe: Observations) -> None:
     others = [name for name in types if not web or name != web.type]
     metrics = deploy.contract.jobs.metrics_port if deploy.contract.jobs else None
     without = {**given, metrics: None} if metrics else given
-    quiet = [deploy.start(name, ready=False, **without) for name in others]
     told = [deploy.start(name, **given, **_no_host(deploy)) for name in others if metrics]
     speaking = [web, *told] if web else told
     for process in speaking:
         _holds_its_port_alone(deploy, process)
+    if web and deploy.database and deploy.contract.thing and deploy.thing.table:
+        failing(deploy, web)  # before others start, which may make the table that is not there
+    quiet = [deploy.start(name, ready=False, **without) for name in others]
     if web:
         _visit(deploy, web)
-        if deploy.database and deploy.contract.thing and deploy.thing.table:
-            failing(deploy, web)
     for process in told:
         for path in ("/livez", "/readyz", "/metrics", "/no-such-path"):
             process.status(path)
