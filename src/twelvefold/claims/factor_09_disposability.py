@@ -292,6 +292,7 @@ def _expect_answers_while_draining(deploy: Deploy, ending: Ending) -> None:
         told = "the readiness address to say 503, and not to be refused, in the drain time"
         eventually(lambda: web.status(ready, timeout=2) == 503 or not web.alive, told, DRAIN_SECONDS)
     expect(web.alive, "web to go on while it has requests in hand", f"exit code {web.exit_code}")
+    ending.sleep_until(DRAIN_SECONDS / 2)  # a server without a drain may answer until it looks at its clock
     answered = web.status(live, timeout=2) == 200 if live else web.listens()
     expect(answered or ending.elapsed > DRAIN_SECONDS, "web to answer in the drain time")
 
