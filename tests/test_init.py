@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from twelvefold.draft import draft, init
 from twelvefold.harness import contract
 from twelvefold.harness.contract import Contract
 from twelvefold.looking.backing import needed_packages
+from twelvefold.looking.openapi import created_thing
 
 FOREIGN = Path(__file__).parent / "foreign"
 SERVICES = sorted(file.parent.name for file in FOREIGN.glob(f"*/{contract.FILE}"))
@@ -258,3 +260,27 @@ def test_what_files_say_cannot_break_the_draft(tmp_path: Path) -> None:
     compose = {"services": {hostile: entry, "db": {"image": "postgres"}}}
     found = drafted_from({"compose.yaml": json.dumps(compose), "package.json": json.dumps({"name": hostile})}, tmp_path)
     assert found.argv("web", {}) == ["run", hostile]
+
+
+def paths(path: str, **properties: object) -> dict[str, Any]:
+    """An OpenAPI document of one kind of thing, whose body has these properties."""
+    schema = {"type": "object", "properties": properties}
+    post = {"requestBody": {"content": {"application/json": {"schema": schema}}}, "responses": {"201": {}}}
+    return {"paths": {path: {"post": post}, f"{path}/{{id}}": {"get": {}}}}
+
+
+def test_a_thing_gets_values_that_fit() -> None:
+    found = created_thing(
+        paths(
+            "/notes",
+            text={"type": ["string", "null"]},
+            due={"type": "string", "format": "date-time"},
+            page={"type": "string", "format": "uri"},
+        )
+    )
+    assert found["body"] == {"text": "{marker}", "due": "2030-01-31T12:00:00Z", "page": "https://example.com/{marker}"}
+    assert found["marker"] == "/text"
+
+
+def test_a_thing_below_another_one_is_left_to_the_team() -> None:
+    assert created_thing(paths("/orgs/{org}/notes", text={"type": "string"})) == {}

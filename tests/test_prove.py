@@ -73,6 +73,9 @@ def temporary(tmp_path: Path) -> Iterator[Path]:
         ("name = 'orders'\n[thing]\ncreate = 'notes'\nbody = {}\nread = 'GET /'", "thing.create: must be a method"),
         ("name = 'orders'\n[webb]\n", "webb"),
         ("name = 'orders'\nprocesses = ['web']\n", "processes"),
+        ("name = 'orders'\n[processes]\nweb = 'x'\n[web]\nprocess = 'wbe'\n", "[web] speaks of the process type wbe"),
+        ("name = 'orders'\n[processes]\nweb = 'x'\n[attested]\n'V.1' = ' '\n", "does not say who vouches for V.1"),
+        ("name = 'orders'\n[processes]\nweb = 'x'\n[attested]\n'V.99' = 'Ada'\n", "vouches for V.99, which is no"),
     ],
 )
 def test_a_contract_that_cannot_be_used_is_one_message(
@@ -113,6 +116,7 @@ def test_a_procfile_that_is_no_text_is_named(tmp_path: Path, temporary: Path) ->
         (("--claim", "I.2", "--fast"), "No claim in the short selection of --fast is called I.2"),
         (("no-such-folder",), "no-such-folder is no folder"),
         (("--evidence", "README.md"), "README.md is a file"),
+        (("--evidence", "/proc/nowhere"), "Nothing can be written to /proc"),
     ],
 )
 def test_what_cannot_be_run_is_refused(service: Path, temporary: Path, arguments: tuple[str, ...], told: str) -> None:
@@ -145,6 +149,7 @@ ANOTHER = '\n\n@claim("NOTES.2", "It is so too", threshold="one")\ndef second() 
     [
         ("I.1", "one", "", "the number 'I.1' is no name of your own"),
         ("XV.1", "one", "", "the number 'XV.1' is no name of your own"),
+        ("ix.2", "one", "", "the number 'ix.2' is no name of your own"),
         ("MINE 1", "one", "", "the number 'MINE 1' is no name of your own"),
         ("NOTES.2", "", "", "NOTES.2 lacks a statement or a threshold"),
         ("NOTES.2", "one", ANOTHER, "NOTES.2 is the number of two claims"),
@@ -158,6 +163,79 @@ def test_a_claim_of_the_team_cannot_pass_for_another(
     run = twelvefold("prove", folder=service, TMPDIR=str(temporary))
     assert run.returncode == 2
     assert told in run.stderr
+
+
+LEAVES_OUT = (
+    "def pytest_collection_modifyitems(items):\n    items[:] = [one for one in items if 'foreground' in one.name]\n"
+)
+
+
+def test_no_file_of_the_team_takes_a_claim_away(service: Path, temporary: Path) -> None:
+    (service / "claims/conftest.py").write_text(LEAVES_OUT)
+    run = twelvefold("prove", folder=service, TMPDIR=str(temporary))
+    assert run.returncode == 2
+    assert "Something in claims/ leaves out I.1, I.2" in run.stderr
+
+
+def test_options_for_other_tests_change_nothing(service: Path, temporary: Path) -> None:
+    run = twelvefold("prove", "--claim", "NOTES.1", folder=service, TMPDIR=str(temporary), PYTEST_ADDOPTS="-k nothing")
+    assert (run.returncode, evidence(service)["NOTES.1"]["verdict"]) == (0, "pass")
+
+
+# What is described
+
+
+def described(folder: Path, text: str) -> Path:
+    """A service of which nothing is known but a `factors.toml`."""
+    folder.mkdir()
+    (folder / "factors.toml").write_text(f"name = 'orders'\n{text}")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict", "reason"),
+    [
+        ("processes = { web = 'sleep 60' }\n[web]\n", "not_applicable", "there is no worker process"),
+        ("processes = { web = 'sleep 60', clock = 'true' }\n[web]\n", "not_applicable", "there is no worker process"),
+        (
+            "processes = { web = 'sleep 60', worker = 'true' }\n[web]\n",
+            "not_run",
+            "no [jobs], and no table says what worker",
+        ),
+        (
+            "processes = { web = 'sleep 60', mailer = 'true' }\n[web]\n",
+            "not_run",
+            "no [jobs], and no table says what mailer",
+        ),
+    ],
+)
+def test_what_nobody_describes_is_not_what_there_is_not(
+    tmp_path: Path, temporary: Path, text: str, verdict: str, reason: str
+) -> None:
+    service = described(tmp_path / "service", text)
+    run = twelvefold(
+        "prove", "--claim", "IX.4", "--evidence", tmp_path / "evidence", folder=service, TMPDIR=str(temporary)
+    )
+    found = verdicts_in(tmp_path / "evidence")["IX.4"]
+    assert found["verdict"] == verdict
+    assert reason in str(found["reason"])
+    assert run.returncode == 2  # nothing passed
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("package.json", '{"dependencies": {"express": "^5"}}'),
+        ("pyproject.toml", '[tool.poetry.dependencies]\npython = "^3.12"\nflask = "*"\n'),
+        ("Pipfile", '[packages]\nflask = "*"\n'),
+    ],
+)
+def test_packages_that_cannot_be_installed_fail_no_claim(tmp_path: Path, temporary: Path, file: str, text: str) -> None:
+    service = described(tmp_path / "service", "processes = { web = 'sleep 60' }\n[web]\n")
+    (service / file).write_text(text)
+    run = twelvefold("prove", "--claim", "VII.1", folder=service, TMPDIR=str(temporary))
+    assert run.returncode == 2
+    assert f"The packages of {file} cannot be installed here" in run.stderr
 
 
 # What is written
@@ -297,6 +375,7 @@ def test_leaving_the_template_costs_one_commit(service: Path, tmp_path: Path) ->
     copies.run(*eject, cwd=service, env=copies.service_environment(None))
     assert not (service / ".copier-answers.yml").exists()
     assert "update" not in copies.make(service, "help")
+    assert (service / "twelvefold/LICENSE").read_text() == (copies.ROOT / "LICENSE").read_text()
     copies.commit(service, "Leave the template")
     copies.make(service, "prove", "CLAIM=NOTES.1")
     assert evidence(service)["NOTES.1"]["verdict"] == "pass"

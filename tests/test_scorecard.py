@@ -48,6 +48,11 @@ def a_run(*changed: Result, complete: bool = True, **other: Any) -> Run:
     return Run(**found | other, complete=complete)
 
 
+def nothing_applies(*factors: str) -> list[Result]:
+    """All claims of these factors, of which the service has nothing."""
+    return [result(name, Verdict.NOT_APPLICABLE) for name in IDS if name.partition(".")[0] in factors]
+
+
 CAUGHT = Sabotages("2026-11-26", "sha256:9c4e", dict.fromkeys(IDS, 2))
 EVERY_VERDICT = [result(f"{factor}.2", verdict) for factor, verdict in zip(FACTORS, Verdict, strict=False)]
 MIXED = a_run(*EVERY_VERDICT, result("ORDERS.1"))
@@ -253,6 +258,13 @@ def test_a_claim_that_begins_to_apply_and_holds_does_not_make_the_page_stale() -
     assert page.stale(first, a_run(result("IX.2", Verdict.FAIL)), CAUGHT) == "IX.2 is 'fail', not 'not applicable'"
 
 
+def test_another_who_vouches_makes_the_page_stale() -> None:
+    ada, grace = (a_run(result("IX.2", Verdict.ATTESTED, reason=f"{name} looks")) for name in ("Ada", "Grace"))
+    text = page.render(ada, CAUGHT)
+    assert page.stale(text, ada, CAUGHT) is None
+    assert page.stale(text, grace, CAUGHT) == "others vouch for what no machine sees"
+
+
 def test_a_newer_suite_with_the_same_verdicts_does_not_make_the_page_stale() -> None:
     newer = a_run(suite="0.4.0", suite_hash="sha256:beef")
     more = Sabotages("2027-01-01", "sha256:beef", dict.fromkeys(IDS, 3))
@@ -402,6 +414,15 @@ def test_the_page_names_the_command_that_writes_it_there(tmp_path: Path) -> None
     assert "`make prove` writes this page, and nothing else does: CI refuses one" in page.render(a_run(), CAUGHT)
 
 
+def test_a_claim_that_was_seen_in_containers_is_repeated_in_containers() -> None:
+    run = a_run(driver="image", repeat="make prove IMAGE={image} CLAIM={id}")
+    assert run.again == "make prove IMAGE=sha256:ab12"
+    assert run.command(run.results[0].claim) == "make prove IMAGE=sha256:ab12 CLAIM=I.1"
+    text = page.render(run, CAUGHT)
+    assert "`make prove IMAGE=NAME@sha256:... CLAIM=I.1`" in text
+    assert "ab12" not in text
+
+
 def test_an_emptied_page_is_an_edited_one(tmp_path: Path) -> None:
     file = tmp_path / "TWELVE_FACTOR.md"
     assert check_page(a_run(), file, CAUGHT) is None
@@ -429,6 +450,8 @@ def test_no_half_written_file_is_left(tmp_path: Path) -> None:
         (a_run(result("ORDERS.2", Verdict.FAIL)), "12 of 12 hold, own claims fail", "red"),
         (a_run(result("IX.2", Verdict.ERROR)), "11 of 12 hold, IX in error", "red"),
         (a_run(result("IX.2", Verdict.NOT_RUN)), "11 of 12 hold", "yellow"),
+        (a_run(*nothing_applies("VII", "VIII")), "10 of 12 hold, 2 do not apply", "brightgreen"),
+        (a_run(*nothing_applies(*FACTORS)), "0 of 12 hold, 12 do not apply", "yellow"),
         (a_run(complete=False), "only some were run", "lightgrey"),
     ],
 )

@@ -54,13 +54,14 @@ def svg(run: Run) -> str:
 def _message(run: Run) -> tuple[str, str]:
     if not run.complete:
         return "only some were run", "lightgrey"
-    hold = f"{held(run)} of {len(TWELVE)} hold"
     verdicts = {factor: run.verdict(factor) for factor in run.factors}
+    idle = sum(verdicts[factor] is Verdict.NOT_APPLICABLE for factor in TWELVE)
+    hold = f"{held(run)} of {len(TWELVE)} hold" + (f", {idle} do not apply" if idle else "")
     for verdict, said in ((Verdict.FAIL, "fail"), (Verdict.ERROR, "in error")):
         if named := [factor for factor in verdicts if verdicts[factor] is verdict]:
             return f"{hold}, {_named(named, said)}", "red"
     good = {Verdict.PASS, Verdict.NOT_APPLICABLE}
-    return hold, "brightgreen" if good.issuperset(verdicts.values()) else "yellow"
+    return hold, "brightgreen" if held(run) and good.issuperset(verdicts.values()) else "yellow"
 
 
 def _named(factors: list[str], said: str) -> str:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from .described import NAMES
 from .harness.contract import FILE
 from .looking import SECRET, Service, Unreadable, look
 from .looking.openapi import created_thing
@@ -20,8 +21,6 @@ BARE = re.compile(r"[A-Za-z0-9_-]+")
 PUBLIC_URL = re.compile(r"^(PUBLIC|BASE|SITE|EXTERNAL|ROOT|APP)_(URL|URI)$")
 SHELL = re.compile(r"[;&|<>`]|\$\(|^\s*\w+=")  # what only a shell understands; variables are understood without
 PORTS = re.compile(r"(^|_)PORT$")
-WORKERS = re.compile(r"worker|queue|consumer|celery|sidekiq|jobs?$")
-CLOCKS = re.compile(r"clock|cron|beat|schedul")
 
 HEAD = """\
 # Where `twelvefold prove` has to look. It says nothing about what the experiments will see there.
@@ -185,7 +184,7 @@ def _secrets(service: Service) -> list[str]:
 
 
 def _web(service: Service) -> list[str]:
-    process = next((name for name in service.commands if name in ("web", "api", "http", "server", "app")), None)
+    process = next((name for name in service.commands if NAMES["web"].search(name)), None)
     if process is None:
         return [_question("Is there an HTTP process type? Which one?"), "# [web]", '# process = "web"']
     return [
@@ -263,7 +262,7 @@ def _thing_in_database(service: Service) -> list[str]:
 
 
 def _jobs(service: Service) -> list[str]:
-    process = next((name for name in service.commands if WORKERS.search(name)), None)
+    process = next((name for name in service.commands if NAMES["jobs"].search(name)), None)
     asked = f"What does {process} do" if process else "Is anything done later, in any process,"
     return [
         _question(f"{asked} for a thing that was created? Then take away the # of these lines."),
@@ -276,7 +275,7 @@ def _jobs(service: Service) -> list[str]:
 
 
 def _clock(service: Service) -> list[str]:
-    process = next((name for name in service.commands if CLOCKS.search(name)), None)
+    process = next((name for name in service.commands if NAMES["clock"].search(name)), None)
     if process is None:
         return []
     return [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from importlib.metadata import PackageNotFoundError, requires
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from .prove import suite_version
@@ -53,12 +53,15 @@ def eject(project: Path) -> int:
         sys.stderr.write(f"{makefile} has no line that begins with TWELVEFOLD ?=: is this a service of the template?\n")
         return 2
     try:
-        listed = requires("twelvefold") or []
+        package = distribution("twelvefold")
     except PackageNotFoundError:
         sys.stderr.write("Run it as an installed command, as `uvx --from ... twelvefold eject`.\n")
         return 2
     shutil.copytree(Path(__file__).parent, target / "src" / "twelvefold", ignore=shutil.ignore_patterns("__pycache__"))
-    dependencies = "\n".join(f'  "{one}",' for one in listed)
+    for file in package.files or []:
+        if file.name == "LICENSE":
+            shutil.copyfile(file.locate(), target / file.name)
+    dependencies = "\n".join(f'  "{one}",' for one in package.requires or [])
     (target / "pyproject.toml").write_text(PROJECT.format(version=suite_version(), dependencies=dependencies))
     text = SOURCE.sub(f"# Where the experiments are.\nTWELVEFOLD ?= ./{FOLDER}", makefile.read_text("utf-8"))
     makefile.write_text(UPDATE.sub("", text), "utf-8")
@@ -66,6 +69,6 @@ def eject(project: Path) -> int:
         (project / name).unlink(missing_ok=True)
     sys.stdout.write(
         f"The experiments are in {target}, and `make prove` takes them from there. What only updates of the template\n"
-        "needed is gone. Take `make update` out of README.md, commit all that, and it is done.\n"
+        "needed is gone. Take `make update` out of README.md and .github/renovate.json, commit all that, and it is done.\n"
     )
     return 0

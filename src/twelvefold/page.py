@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from .results import OWN, Result, Run, Verdict
 from .sabotages import Sabotages, proven
@@ -35,6 +36,7 @@ run: its `twelve-factor.json`, reports and logs.
 Written by Twelvefold {suite}, suite `{suite_hash}`{where}.{sabotages}
 """
 
+ANY_IMAGE = "NAME@sha256:..."
 IN_CONTAINERS = ", from containers of an image"
 OTHER_STATE = " The sabotages were last planted for another state of the suite."
 
@@ -42,6 +44,7 @@ CHECK = re.compile(r"\n<!-- make prove: sha256 ([0-9a-f]{64}) -->\n\Z")
 ROW = re.compile(
     r"^\| (?P<claim>[^|\s]+) \| (?P<promise>.*) \| (?P<verdict>[^|]*) \| [^|]* \| `[^|]*` \|$", re.MULTILINE
 )
+VOUCHED = re.compile(r"^- [^ ].*? attested: .*$", re.MULTILINE)
 
 NO_CHECK = "it does not end with the check value that `make prove` writes"
 EDITED = "it was changed after `make prove` wrote it"
@@ -49,6 +52,7 @@ EDITED = "it was changed after `make prove` wrote it"
 
 def render(run: Run, sabotages: Sabotages) -> str:
     """The page of a complete run."""
+    run = replace(run, artifact=ANY_IMAGE)  # the page outlives the image that it is of
     shown = proven(run, sabotages)
     sections = "\n".join(_section(shown, factor, sabotages) for factor in shown.factors)
     suite_hash = run.suite_hash.removeprefix("sha256:")[:16]
@@ -93,7 +97,8 @@ def of_image(page: str) -> bool:
 
 def stale(page: str, run: Run, sabotages: Sabotages) -> str | None:
     """Why the page is out of date, or None; a newer suite that comes to the same verdicts does not make it so."""
-    old, new = _rows(page), _rows(render(run, sabotages))
+    fresh = render(run, sabotages)
+    old, new = _rows(page), _rows(fresh)
     if added := [claim for claim in new if claim not in old]:
         return f"it lacks {', '.join(added)}"
     if gone := [claim for claim in old if claim not in new]:
@@ -103,7 +108,8 @@ def stale(page: str, run: Run, sabotages: Sabotages) -> str | None:
         f"{claim} is {new[claim][1]!r}, not {old[claim][1]!r}" for claim in changed if old[claim][1] != new[claim][1]
     ]
     reworded = [f"{claim} promises something else" for claim in changed if old[claim][0] != new[claim][0]]
-    return "; ".join([*said, *reworded]) or None
+    others = [] if said or reworded or _vouched(page) == _vouched(fresh) else ["others vouch for what no machine sees"]
+    return "; ".join([*said, *reworded, *others]) or None
 
 
 def _now_applies(old: tuple[str, str], new: tuple[str, str]) -> bool:
@@ -125,6 +131,11 @@ def failed(page: str) -> list[str]:
 def _rows(page: str) -> dict[str, tuple[str, str]]:
     """What each claim promises, and its verdict without the mark."""
     return {row["claim"]: (row["promise"], row["verdict"].strip("* ")[2:]) for row in ROW.finditer(page)}
+
+
+def _vouched(page: str) -> list[str]:
+    """Who vouches for what."""
+    return VOUCHED.findall(page)
 
 
 def _sha256(text: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
-import platform
 import re
 import shutil
 import signal
@@ -21,12 +20,14 @@ from pathlib import Path
 
 import pytest
 
-from . import sabotages
+from . import described, sabotages
 from .harness import containers, plugin, workspace
-from .harness.contract import ContractError
+from .harness.contract import Contract, ContractError
 from .harness.processes import descendants
 from .harness.tools import PreparationError
 from .harness.workspace import Workspace
+from .looking import Unreadable, not_installable
+from .machine import machine
 from .progress import Progress
 from .results import FACTORS, Claim, Result, Run, Verdict
 from .scorecard import check_page, write_evidence, write_page
@@ -38,6 +39,7 @@ PAGE = "TWELVE_FACTOR.md"
 EVIDENCE = Path(".twelvefold")
 PR_SET_CHILD_SUBREAPER = 36
 AT_ONCE_PER_CORE = 3
+OF_PYTEST = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")  # somebody's options for tests of their own
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 PROVED, FAILED, NOTHING_DONE, INTERRUPTED = 0, 1, 2, 130
@@ -60,13 +62,25 @@ class Options:
     check: bool = False
     """Whether the page is only compared with what was found, as CI does, and never written."""
 
+    @property
+    def complete(self) -> bool:
+        """Whether every claim is asked for."""
+        return not self.claims and not self.fast
+
 
 class Collector:
     """Remembers which experiments there are."""
 
     def __init__(self) -> None:
         self.claims: dict[str, Claim] = {}
+        self.there: list[Claim] = []
+        """The claims of the suite in the files that were read, before any was left out."""
         self.trouble: list[str] = []
+
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """An experiment has been found."""
+        if item.path.parent == CLAIMS:
+            self.there.append(plugin.claim_of(item))
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """All experiments have been found."""
@@ -87,7 +101,7 @@ def _trouble_with(item: pytest.Item) -> str:
     if item.path.parent == CLAIMS:
         return ""
     # A factor that comes one day has a Roman number too.
-    if not re.fullmatch(r"[\w.-]+", claim.id) or re.fullmatch(r"[IVXLC]+", claim.id.partition(".")[0]):
+    if not re.fullmatch(r"[\w.-]+", claim.id) or re.fullmatch(r"[IVXLC]+", claim.id.partition(".")[0].upper()):
         return f"{item.path.name}: the number {claim.id!r} is no name of your own, such as NOTES.1."
     return (
         "" if claim.statement and claim.threshold else f"{item.path.name}: {claim.id} lacks a statement or a threshold."
@@ -97,11 +111,12 @@ def _trouble_with(item: pytest.Item) -> str:
 class Controller:
     """Follows the experiments, and hands on what their processes tell."""
 
-    def __init__(self, progress: Progress, claims: dict[str, Claim]) -> None:
+    def __init__(self, progress: Progress, claims: dict[str, Claim], contract: Contract) -> None:
         self.results: list[Result] = []
         self.trouble: list[str] = []
         self._progress = progress
         self._claims = claims
+        self._contract = contract
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """An experiment begins."""
@@ -110,7 +125,8 @@ class Controller:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A part of an experiment has ended; the last part brings its result."""
-        if result := plugin.result_in(report):
+        if found := plugin.result_in(report):
+            result = described.told(found, self._contract)
             self.results.append(result)
             self._progress.ended(result)
 
@@ -125,6 +141,8 @@ def prove(options: Options) -> int:
         sys.stderr.write(f"{refused}\n")
         return NOTHING_DONE
     _adopt_orphans()
+    for name in OF_PYTEST:
+        os.environ.pop(name, None)
     swept = containers.swept if options.image else nullcontext
     with handled(interrupt, *STOPPING), _temporary_folder() as folder, swept(folder.name), _ended_in_order():
         began = time.monotonic()
@@ -132,7 +150,7 @@ def prove(options: Options) -> int:
             image = {"driver": "image", "image": containers.resolved(options.image)} if options.image else {}
             made = workspace.prepare(options.project.resolve(), folder, **image)
             run = _run(options, made, began)
-        except (ContractError, PreparationError, NothingProved) as error:
+        except (ContractError, PreparationError, NothingProved, Unreadable) as error:
             sys.stderr.write(f"{error}\n")
             return NOTHING_DONE
         except KeyboardInterrupt:
@@ -149,7 +167,7 @@ def prove(options: Options) -> int:
     verdicts = {result.verdict for result in run.results}
     if verdicts & {Verdict.FAIL, Verdict.ERROR} or trouble:
         return FAILED
-    return NOTHING_DONE if verdicts == {Verdict.NOT_RUN} else PROVED
+    return PROVED if verdicts - {Verdict.NOT_RUN, Verdict.NOT_APPLICABLE} else NOTHING_DONE
 
 
 def _refused(options: Options) -> str:
@@ -168,7 +186,18 @@ def _refused(options: Options) -> str:
         return f"The evidence cannot be written to {place}, since {there} is a file: name a folder by --evidence."
     if (options.project / PAGE).is_dir():
         return f"{options.project / PAGE} is a folder, where the page goes: move it away."
-    return ""
+    return _unwritable(there) or (_unwritable(options.project) if options.complete and not options.check else "")
+
+
+def _unwritable(folder: Path) -> str:
+    """Why no file can be made in a folder: that is to be known before the experiments, not after them."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
+    except OSError as error:
+        return (
+            f"Nothing can be written to {folder.resolve()}: {error.strerror}. Mend that, or use --evidence and --check."
+        )
 
 
 def asked_for(options: Options) -> list[str]:
@@ -179,11 +208,14 @@ def asked_for(options: Options) -> list[str]:
 def _run(options: Options, made: Workspace, began: float) -> Run:
     if not made.contract.processes:
         raise NothingProved("No process type is known: name their commands in factors.toml, under [processes].")
+    if trouble := described.misnamed(made.contract) or _not_installed(made):
+        raise NothingProved(trouble)
     date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     claims = collect(options, made)
+    _check_attested(made.contract, {claim.id for claim in claims.values()}, options)
     with Progress() as progress:
         progress.start(sorted(claims.values(), key=lambda claim: claim.order))
-        controller = Controller(progress, claims)
+        controller = Controller(progress, claims, made.contract)
         at_once = min(options.at_once or AT_ONCE_PER_CORE * (os.cpu_count() or 1), len(claims))
         code = _pytest(options, made, controller, "--numprocesses", str(at_once), "--dist", "worksteal")
         if code == pytest.ExitCode.INTERRUPTED:
@@ -202,24 +234,39 @@ def _run(options: Options, made: Workspace, began: float) -> Run:
             suite_hash=suite_hash(),
             date=date,
             seconds=round(time.monotonic() - began, 1),
-            machine=machine(),
-            results=_attested(sorted(controller.results, key=lambda result: result.claim.order), made, options),
-            complete=not options.claims and not options.fast,
-            repeat=_how_to_repeat(made.project),
+            machine=machine(made),
+            results=_attested(sorted(controller.results, key=lambda result: result.claim.order), made.contract),
+            complete=options.complete,
+            repeat=_how_to_repeat(made),
         )
         run = sabotages.proven(run, sabotages.load())
         progress.finish(run)
     return run
 
 
-def _attested(results: list[Result], made: Workspace, options: Options) -> list[Result]:
-    """The results, with what people vouch for in the place of what no machine could see; raises NothingProved."""
-    vouched = made.contract.attested
-    unknown = vouched.keys() - {result.claim.id for result in results}
-    if unknown and not options.claims and not options.fast:
+def _not_installed(made: Workspace) -> str:
+    """Which packages a service asks for that are not installed here: without them, everything would seem to fail."""
+    if made.installed != "none" or made.driver == "image" or not (file := not_installable(made.source)):
+        return ""
+    return (
+        f"The packages of {file} cannot be installed here, where uv.lock, [project] in pyproject.toml and\n"
+        "requirements.txt are understood: prove the service's image, by --image."
+    )
+
+
+def _check_attested(contract: Contract, claims: set[str], options: Options) -> None:
+    """Raises NothingProved when somebody vouches for what is no claim, or nobody for what is one."""
+    if options.complete and (unknown := contract.attested.keys() - claims):
         raise NothingProved(
             f"factors.toml vouches for {', '.join(sorted(unknown))}, which is no claim: see [attested]."
         )
+    if nobody := [name for name, who in contract.attested.items() if not who.strip()]:
+        raise NothingProved(f"factors.toml does not say who vouches for {', '.join(nobody)}: see [attested].")
+
+
+def _attested(results: list[Result], contract: Contract) -> list[Result]:
+    """The results, with what people vouch for in the place of what no machine could see."""
+    vouched = contract.attested
     return [
         replace(result, verdict=Verdict.ATTESTED, reason=vouched[result.claim.id])
         if result.verdict is Verdict.NOT_RUN and result.claim.id in vouched
@@ -232,7 +279,9 @@ def collect(options: Options, made: Workspace) -> dict[str, Claim]:
     """The claims that the options ask for, by the name of their experiment; raises NothingProved without any."""
     collector = Collector()
     if _places(options, made):  # without a place, pytest would look where it was started
-        _pytest(options, made, collector, "--collect-only")
+        code = _pytest(options, made, collector, "--collect-only")
+        if not collector.trouble and code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            raise NothingProved(f"pytest could not look for the experiments, and ended with {code}.")
     if collector.trouble:
         raise NothingProved("\n".join(collector.trouble))
     found = {name for claim in collector.claims.values() for name in (claim.id.upper(), claim.id.partition(".")[0])}
@@ -241,6 +290,9 @@ def collect(options: Options, made: Workspace) -> dict[str, Claim]:
         raise NothingProved(
             f"No claim {where}is called {', '.join(unknown)}: give a number such as IX.2, or a factor such as IX."
         )
+    chosen = {claim.id for claim in collector.there if not options.claims and (claim.fast or not options.fast)}
+    if left := chosen - {claim.id for claim in collector.claims.values()}:
+        raise NothingProved(f"Something in {OWN_CLAIMS}/ leaves out {', '.join(sorted(left))}: --claim chooses claims.")
     return collector.claims
 
 
@@ -270,11 +322,12 @@ def _places(options: Options, made: Workspace) -> list[Path]:
     return [*files, *([own] if own.is_dir() and asked - FACTORS.keys() else [])]
 
 
-def _how_to_repeat(project: Path) -> str:
+def _how_to_repeat(made: Workspace) -> str:
     """The command that runs one claim again: a service of the template has a Makefile for it."""
-    makefile = project / "Makefile"
-    made_here = makefile.is_file() and "\nprove:" in makefile.read_text("utf-8", errors="replace")
-    return "make prove CLAIM={id}" if made_here else "twelvefold prove --claim {id}"
+    makefile = made.project / "Makefile"
+    if makefile.is_file() and "\nprove:" in makefile.read_text("utf-8", errors="replace"):
+        return "make prove IMAGE={image} CLAIM={id}" if made.image else "make prove CLAIM={id}"
+    return "twelvefold prove --image {image} --claim {id}" if made.image else "twelvefold prove --claim {id}"
 
 
 def suite_version() -> str:
@@ -292,25 +345,6 @@ def suite_hash() -> str:
     for path in sorted([*(root / "claims").rglob("*.py"), *(root / "harness").rglob("*.py")]):
         total.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return f"sha256:{total.hexdigest()[:16]}"
-
-
-def machine() -> dict[str, str]:
-    """On what the experiments ran."""
-    return {
-        "system": platform.platform(),
-        "processor": _processor(),
-        "cores": str(os.cpu_count()),
-        "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB",
-        "python": platform.python_version(),
-    }
-
-
-def _processor() -> str:
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def _adopt_orphans() -> None:

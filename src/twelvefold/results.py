@@ -122,7 +122,7 @@ class Run:
     complete: bool
     """Whether every claim was asked for: not with CLAIM= or FAST=1."""
     repeat: str = "make prove CLAIM={id}"
-    """The command that repeats one claim, whose id takes the place of `{id}`."""
+    """The command that repeats one claim, whose id takes the place of `{id}`, and the artifact's that of `{image}`."""
 
     @property
     def factors(self) -> list[str]:
@@ -137,11 +137,11 @@ class Run:
     @property
     def again(self) -> str:
         """The command that repeats all of it."""
-        return self.repeat.partition(" CLAIM=")[0].partition(" --claim")[0]
+        return self.repeat.partition(" CLAIM=")[0].partition(" --claim")[0].replace("{image}", self.artifact)
 
     def command(self, claim: Claim) -> str:
         """The command that repeats a claim."""
-        return self.repeat.replace("{id}", claim.id)
+        return self.repeat.replace("{id}", claim.id).replace("{image}", self.artifact)
 
     def of_factor(self, factor: str) -> list[Result]:
         """The results of one factor, in order."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from ..draft import CLOCKS, WORKERS
+from ..described import NAMES
 from ..looking import Service, look
 from ..looking.reading import Values, at, text_of, toml_of
 
@@ -89,7 +89,7 @@ def _owner(folder: Path) -> Guess | None:
 
 def _shape(service: Service) -> Guess | None:
     """The process types; a service of which nothing is known is taken for one that answers over HTTP."""
-    later = [name for name in service.commands if WORKERS.search(name) or CLOCKS.search(name)]
+    later = [name for name in service.commands if NAMES["jobs"].search(name) or NAMES["clock"].search(name)]
     others = [name for name in service.commands if name not in later and name != "release"]
     if not service.commands:
         return Guess("web", "no worker was found")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import code
-from .backing import Backing, backing_services, named_variables, needed_packages
+from .backing import Backing, backing_services, named_variables, needed_packages, not_installable
 from .code import Variable
 from .commands import (
     Compose,
@@ -21,7 +21,7 @@ from .commands import (
 )
 from .reading import Said, Unreadable, Values, at, first_of, json_of, mapping, toml_of, yaml_of
 
-__all__ = ["SECRET", "Service", "Unreadable", "look"]
+__all__ = ["SECRET", "Service", "Unreadable", "look", "not_installable"]
 
 EXAMPLES = (".env.example", ".env.sample", ".env.template", ".env.dist", "env.example", "example.env")
 DOCUMENTS = tuple(f"{folder}openapi.{kind}" for folder in ("", "docs/") for kind in ("json", "yaml", "yml"))

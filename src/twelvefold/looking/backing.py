@@ -84,6 +84,20 @@ def needed_packages(path: Path) -> set[str]:
     return {match[0].lower().replace("_", "-") for match in names if match}
 
 
+def not_installable(path: Path) -> str:
+    """The file that asks for packages of a manager that `twelvefold prove` does not run; empty if none does.
+
+    Raises Unreadable. What a folder has of its own, such as a `node_modules` that is committed, needs no manager.
+    """
+    project, package = toml_of(path / "pyproject.toml"), json_of(path / "package.json")
+    asked = {
+        "pyproject.toml": {*mapping(at(project, "tool", "poetry", "dependencies"))} - {"python"},
+        "Pipfile": mapping(at(toml_of(path / "Pipfile"), "packages")),
+        "package.json": {} if (path / "node_modules").is_dir() else mapping(at(package, "dependencies")),
+    }
+    return next((file for file, packages in asked.items() if packages), "")
+
+
 def kind_of(word: str, needs: set[str]) -> Kind | None:
     """The kind of backing service that a word speaks of, if it does.
 

@@ -7,6 +7,17 @@ from typing import Any
 
 from .reading import Values, at, mapping
 
+# Of the formats of a string that OpenAPI and JSON Schema name, a text that has one.
+SAMPLES = {
+    "date": "2030-01-31",
+    "date-time": "2030-01-31T12:00:00Z",
+    "email": "{email}",
+    "ipv4": "192.0.2.1",
+    "time": "12:00:00Z",
+    "uri": "https://example.com/{marker}",
+    "uuid": "0190163d-8694-739b-aea5-966c26f8ad91",
+}
+
 
 def created_thing(document: Values) -> dict[str, Any]:
     """The entries of `[thing]` in a `factors.toml`; none if the document has no such thing."""
@@ -14,9 +25,9 @@ def created_thing(document: Values) -> dict[str, Any]:
     for path, operations in paths.items():
         post = at(operations, "post")
         single = next((one for one in paths if re.fullmatch(rf"{re.escape(str(path))}/\{{\w+\}}", str(one))), None)
-        if not post or single is None or not at(paths[single], "get"):
+        if not post or "{" in str(path) or single is None or not at(paths[single], "get"):
             continue
-        body = {name: _sample(kind) for name, kind in _needed(_sent(document, post)).items()}
+        body = {name: _sample(schema) for name, schema in _needed(_sent(document, post)).items()}
         if "{marker}" in body.values():
             parameter = single.rpartition("{")[2].rstrip("}")
             routes = _routes(path, operations, paths[single])
@@ -63,11 +74,12 @@ def _needed(schema: Values) -> Values:
 
 def _sample(schema: Any) -> Any:
     """A value that fits, with the marker where any text fits."""
-    match at(schema, "type"):
+    kind = at(schema, "type")
+    match next((one for one in kind if one != "null"), None) if isinstance(kind, list) else kind:
         case "string" if at(schema, "enum"):
             return at(schema, "enum")[0]
         case "string":
-            return "{email}" if at(schema, "format") == "email" else "{marker}"
+            return SAMPLES.get(str(at(schema, "format")), "{marker}")
         case "integer" | "number":
             return 1
         case "boolean":
