@@ -331,6 +331,7 @@ def test_a_service_in_a_folder_of_its_repository(template: Path, tmp_path: Path)
     assert told.files["added"] == [f"services/bills/{name}" for name in TAKEN]
     assert (whole / "Makefile").read_text() == "all:\n"
     assert copies.answers(whole / "services/bills")["name"] == "bills"
+    assert any("GitHub reads no workflow in services/bills/.github" in note for note in told.summary["notes"])
 
 
 # -- What comes after --------------------------------------------------------------------------------------------------
@@ -615,7 +616,7 @@ def test_no_repository_no_commit_no_template(template: Path, tmp_path: Path) -> 
 def test_a_template_that_records_no_answers_could_not_update(service: Path, tmp_path: Path) -> None:
     template = tmp_path / "template"
     release(template, "1.0.0", {"a.md": PAGE}, QUESTION)
-    assert "records no answers" in adopted(service, template).summary["reason"]
+    assert "does not write .copier-answers.yml" in adopted(service, template).summary["reason"]
 
 
 def test_an_error_goes_to_the_error_output(template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

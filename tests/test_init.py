@@ -266,7 +266,7 @@ def paths(path: str, **properties: object) -> dict[str, Any]:
     """An OpenAPI document of one kind of thing, whose body has these properties."""
     schema = {"type": "object", "properties": properties}
     post = {"requestBody": {"content": {"application/json": {"schema": schema}}}, "responses": {"201": {}}}
-    return {"paths": {path: {"post": post}, f"{path}/{{id}}": {"get": {}}}}
+    return {"paths": {path: {"post": post}, f"{path}/{{id}}": {"get": {"summary": "Read one"}}}}
 
 
 def test_a_thing_gets_values_that_fit() -> None:

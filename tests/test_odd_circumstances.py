@@ -4,26 +4,36 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import copier
 import pytest
 from pytest_gitconfig.plugin import GitConfig
 
+from twelvefold.drift import drift
+from twelvefold.drift.command import drift as drift_of
 from twelvefold.status import local
+from twelvefold.update import transition
 from twelvefold.update.answers import NOT_TOLD
 from twelvefold.update.command import undo
+from twelvefold.update.git import Refusal
 from twelvefold.update.ownership import PAGE as OWNERSHIP_PAGE
 
 from . import copies
 from .small_templates import (
+    ANSWERS_TEMPLATE,
     EDITED,
     HALF_WAY,
     MENDED,
     PAGE,
     QUESTION,
+    edited,
     make_template,
+    mended,
+    page,
     picture,
     release,
     safe_update,
@@ -417,3 +427,167 @@ def test_who_stands_inside_a_service_is_told_where_it_begins(template: Path, ser
     told = safe_update(inside)
     assert told.code == 2
     assert f"the service is {service}" in told.summary["reason"]
+
+
+# -- What only shows later ---------------------------------------------------------------------------------------------
+
+
+def half_way(service: Path) -> None:
+    """Leaves an update as a machine does that stops before the last of the files is in its place."""
+    child = os.fork()
+    if child == 0:
+        with pytest.MonkeyPatch.context() as patch:
+            place = transition._place
+            patch.setattr(transition, "guarded", lambda take_back: nullcontext())
+            patch.setattr(tempfile, "tempdir", str(service.parent))  # nobody else removes what lies there then
+            patch.setattr(
+                transition,
+                "_place",
+                lambda repository, source, path: os._exit(9) if path == "z.md" else place(repository, source, path),
+            )
+            safe_update(service)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+
+
+def test_half_an_update_that_is_committed_is_a_part_of_the_next_one(tmp_path: Path) -> None:
+    template = make_template(tmp_path / "template", {name: page(name) for name in ("a.md", "z.md")})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    release(template, "2.0.0", {name: mended(page(name)) for name in ("a.md", "z.md")})
+    half_way(service)
+    assert (service / "a.md").read_text() == mended(page("a.md"))
+    assert copies.answers(service)["_commit"] == "v1.0.0"
+    # Whoever looks at it is told, and not that the team has edited it.
+    with pytest.raises(Refusal, match="was interrupted"):
+        drift(service)
+    assert local.look(service).is_interrupted
+    copies.commit(service, "Commit whatever lies there")
+    assert "another commit has been checked out since" in safe_update(service).summary["reason"]
+    assert safe_update(service).code == 0
+    assert (service / "z.md").read_text() == mended(page("z.md"))
+
+
+@pytest.mark.parametrize("text", [page("page.md"), edited(page("page.md"))], ids=["moved", "moved and edited"])
+def test_a_file_that_the_team_moved_and_keeps_stays_and_is_told(tmp_path: Path, text: str) -> None:
+    template = make_template(tmp_path / "template", {"page.md": page("page.md")})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    write(service, {"page.md": None, "own.md": text, ".gitattributes": "own.md merge=ours\n"})
+    copies.commit(service, "Move and keep")
+    release(template, "2.0.0", {"page.md": mended(page("page.md"))})
+    told = safe_update(service)
+    assert (told.code, told.files["left_yours"]) == (0, ["own.md"])
+    assert (service / "own.md").read_text() == text
+    assert not (service / "page.md").exists()
+
+
+def test_a_release_is_recorded_by_its_own_name_and_not_by_a_tag_that_moves(template: Path, service: Path) -> None:
+    release(template, "2.0.0", {"page.md": MENDED})
+    copies.git(template, "tag", "--force", "--annotate", "--message", "The newest", "stable", "v2.0.0")
+    for wanted in (None, "v2.0.0"):
+        copies.git(service, "reset", "--quiet", "--hard", "HEAD" if wanted is None else "HEAD^")
+        assert safe_update(service, to=wanted).code == 0
+        assert copies.answers(service)["_commit"] == "v2.0.0"
+
+
+def test_a_version_that_records_nothing_is_refused(template: Path, service: Path) -> None:
+    release(template, "2.0.0", {"page.md": MENDED, ANSWERS_TEMPLATE: None})
+    before = picture(service)
+    told = safe_update(service)
+    assert told.code == 2
+    assert "does not write .copier-answers.yml" in told.summary["reason"]
+    assert picture(service) == before
+
+
+def test_a_line_of_the_team_in_the_answers_is_told_whatever_it_begins_with(template: Path, service: Path) -> None:
+    with (service / copies.ANSWERS_FILE).open("a") as file:
+        file.write("_note: ask Ada first\n")
+    copies.commit(service, "Note")
+    release(template, "2.0.0", {"page.md": MENDED})
+    assert safe_update(service).summary["answers"]["gone"] == {"_note": "ask Ada first"}
+
+
+def test_answers_in_another_file_are_named(service: Path) -> None:
+    (service / copies.ANSWERS_FILE).rename(service / ".my-answers.yml")
+    copies.commit(service, "Rename")
+    assert ".my-answers.yml, is not looked at" in safe_update(service).summary["reason"]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"), [("_src_path: ~nobodyhere/x", "no such person"), ('_commit: "v1\\0"', "has a sign in _commit")]
+)
+def test_answers_that_lead_nowhere_keep_no_other_service_from_being_looked_at(
+    template: Path, service: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, told: str
+) -> None:
+    other = copies.generate_committed(template, tmp_path / "bills")
+    file = service / copies.ANSWERS_FILE
+    kept = [one for one in file.read_text().splitlines() if not one.startswith(line.partition(":")[0])]
+    file.write_text("\n".join([*kept, line, ""]))
+    copies.commit(service, "Break")
+    assert told in safe_update(service).summary["reason"]
+    assert drift_of([service, other]) == 2
+    printed = capsys.readouterr()
+    assert told in printed.err
+    assert "bills" in printed.out
+
+
+def test_a_version_may_have_a_slash_in_its_name(template: Path, service: Path) -> None:
+    write(template / "template", {"page.md": MENDED})
+    copies.commit(template, "Mend")
+    copies.git(template, "tag", "release/next")
+    assert safe_update(service, to="release/next").code == 0
+    assert (service / "page.md").read_text() == MENDED
+
+
+def test_a_changelog_ends_no_issue_and_calls_nobody(template: Path, service: Path, tmp_path: Path) -> None:
+    write(template, {"CHANGELOG.md": "## 2.0.0\n\nFixes #12, by @ada; `#13` is ada@example.com's.\n"})
+    release(template, "2.0.0", {"page.md": MENDED})
+    body = tmp_path / "body.md"
+    assert safe_update(service, body=body).code == 0
+    for text in (body.read_text(), copies.git(service, "log", "-1", "--format=%B")):
+        assert "Fixes #\u200b12, by @\u200bada; `#13` is ada@example.com's." in text
+
+
+def test_a_conflict_is_shown_where_a_sparse_checkout_leaves_the_file_out(tmp_path: Path) -> None:
+    template = make_template(tmp_path / "template", {"docs/a.md": PAGE, "src/b.md": PAGE})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    write(service, {"docs/a.md": PAGE.replace(", line 10\n", ", line 10, by the team\n")})
+    copies.commit(service, "Edit")
+    copies.git(service, "sparse-checkout", "set", "src")
+    release(template, "2.0.0", {"docs/a.md": MENDED})
+    told = safe_update(service)
+    assert (told.code, told.conflicts) == (1, ["docs/a.md"])
+    assert "<<<<<<<" in (service / "docs/a.md").read_text()
+    assert undo(service) == 0
+    assert copies.changed(service) == []
+
+
+def test_a_partial_clone_of_a_part_is_updated(tmp_path: Path) -> None:
+    template = make_template(tmp_path / "template", {"page.md": PAGE})
+    whole = tmp_path / "whole"
+    service = copies.generate(template, whole / "services/orders")
+    write(whole, {"other/large.md": page("large")})
+    copies.commit(whole, "Begin")
+    copies.git(whole, "config", "uploadpack.allowFilter", "true")
+    part = tmp_path / "part"
+    copies.git(tmp_path, "clone", "--quiet", "--filter=blob:none", "--sparse", f"file://{whole}", part)
+    copies.git(part, "sparse-checkout", "set", "services")
+    release(template, "2.0.0", {"page.md": MENDED})
+    assert safe_update(part / service.relative_to(whole)).code == 0
+    assert (part / "services/orders/page.md").read_text() == MENDED
+
+
+@pytest.mark.parametrize("kind", ["text", "link", "ignored"])
+def test_a_migration_leaves_the_attributes_alone_that_it_does_not_change(tmp_path: Path, kind: str) -> None:
+    template = make_template(tmp_path / "template", {"page.md": PAGE})
+    service = copies.generate_committed(template, tmp_path / "orders")
+    write(service, {".gitignore": "build/\n", ".gitattributes": "* text=auto eol=crlf\n"})
+    if kind == "link":
+        write(service, {".gitattributes": None, "attributes": "*.md text\n"})
+        (service / ".gitattributes").symlink_to("attributes")
+    copies.commit(service, "Tell git about lines")
+    before = copies.git(service, "ls-tree", "HEAD", ".gitattributes")
+    migration = "\n_migrations:\n  - version: v2.0.0\n    when: \"{{ _stage == 'before' }}\"\n    command: "
+    migration += "mkdir build && touch build/.gitattributes\n" if kind == "ignored" else "touch made.md\n"
+    release(template, "2.0.0", {"page.md": MENDED}, QUESTION + migration)
+    assert safe_update(service).code == 0
+    assert copies.git(service, "ls-tree", "HEAD", ".gitattributes") == before
+    assert "build" not in copies.git(service, "ls-tree", "-r", "--name-only", "HEAD")

@@ -69,6 +69,6 @@ def eject(project: Path) -> int:
         (project / name).unlink(missing_ok=True)
     sys.stdout.write(
         f"The experiments are in {target}, and `make prove` takes them from there. What only updates of the template\n"
-        "needed is gone. Take `make update` out of README.md and .github/renovate.json, commit all that, and it is done.\n"
+        "needed is gone. Take `make update` out of README.md and .github/renovate.json, and commit.\n"
     )
     return 0

@@ -18,7 +18,7 @@ from ..update.merge import Sides, merge
 from ..update.options import Options
 from ..update.ownership import ownership
 from ..update.proposal import propose
-from ..update.rendering import Order, Rendering, refuse_lost_answers, render, render_asking_all
+from ..update.rendering import Order, Rendering, recording, refuse_lost_answers, render, render_asking_all
 from ..update.service import ANSWERS_FILE, Repository, Service, open_foreign
 from ..update.template import HOST, Version, address, holds_a_secret, open_template, wanted_version
 from ..update.transition import alone, recover_first
@@ -116,8 +116,7 @@ def _standard(service: Service, scratch: Path, options: Options, wish: Wish) -> 
         raise Refusal(str(error)) from error
     order = Order(service.source, version.commit, NO_ANSWERS, changed=options.answers, trusted=options.yes)
     standard = _render(service, version, scratch, order, guesses, asks=wish.asks)
-    if not standard.rendering.recorded.get("_commit"):
-        raise Refusal(f"The template at {template.shown} records no answers, so it could not update the service.")
+    standard = replace(standard, rendering=recording(standard.rendering, template, version))
     refuse_lost_answers(options.answers, standard.rendering)
     _draft_factors(service, standard.rendering)
     return standard

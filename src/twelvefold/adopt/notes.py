@@ -32,6 +32,7 @@ def notes(service: Service, result: Tree, added: set[str], kept: list[Both], wor
         _about_factors(service, result, added, work),
         _about_targets(service, result, added, work),
         _about_uv(service, result, added, work),
+        _about_place(service, added),
         _about_kept(kept),
         _about_updates(service, result, work),
     )
@@ -66,6 +67,17 @@ def _about_uv(service: Service, result: Tree, added: set[str], work: Scratch) ->
     return (
         "The new workflows read the version of uv from the standard's Dockerfile, which you have not: take it too, or "
         "write the version into their steps setup-uv in the place of the step before."
+    )
+
+
+def _about_place(service: Service, added: set[str]) -> str:
+    """GitHub looks for its files at the top of a repository alone."""
+    prefix = service.repository.prefix
+    if not prefix or not any(path.startswith(f"{prefix}.github/") for path in added):
+        return ""
+    return (
+        f"GitHub reads no workflow in {prefix}.github, which is not at the top of the repository: move those that you "
+        "want there, with working-directory, or delete them; updates then leave them alone."
     )
 
 

@@ -58,6 +58,8 @@ def _look(path: Path, options: Options) -> Drift | Refused:
         return Refused(str(path), str(refusal))
     except (GitError, OSError) as error:
         return Refused(str(path), f"It stopped half-way: {without_password(str(error))}")
+    except Exception as error:  # one odd service must not keep the others from being looked at
+        return Refused(str(path), f"It stopped half-way: {without_password(f'{type(error).__name__}: {error}')}")
 
 
 def _is_bare(path: Path) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ..update.git import GitError, Refusal, Stopped, listed
+from ..update.itself import undo_command
 from ..update.ownership import Ownership, ownership
 from ..update.rendering import Order, Rendering, render
 from ..update.service import ANSWERS_FILE, read_answers
@@ -21,6 +22,7 @@ from ..update.template import (
     releases_since,
     without_password,
 )
+from ..update.transition import is_interrupted
 from ..update.trees import Entry, Scratch, Tree, add_folder
 from .findings import Behind, Drift, File, State
 from .place import Place, Seen, extract, find_place
@@ -71,6 +73,8 @@ def _scratch() -> Iterator[Path]:
 
 def _drift(folder: Path, scratch: Path, options: Options) -> Drift:
     place = find_place(folder, scratch)
+    if not place.is_plain and is_interrupted(place.repository):
+        raise Refusal(f"An update of {folder} was interrupted: {undo_command()} brings the service back as it was.")
     answers = read_answers(place.repository)
     source = str(answers["_src_path"])
     waivers = read_waivers(place.repository.folder)

@@ -29,4 +29,6 @@ class Found:
     answers: bytes | None = None
     page: bytes | None = None
     proof: Proof | None = None
+    is_interrupted: bool = False
+    """Whether an update has ended half-way there, so that what lies there is of two versions."""
     unreachable: str = ""

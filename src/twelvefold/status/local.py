@@ -6,8 +6,9 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ..update.git import GitError, say
-from ..update.service import ANSWERS_FILE
+from ..update.git import GitError, Refusal, say
+from ..update.service import ANSWERS_FILE, find_repository
+from ..update.transition import is_interrupted
 from .found import EVIDENCE, PAGE, PAGE_FILE, Found, Proof
 
 EVIDENCE_FILE = ".twelvefold/twelve-factor.json"
@@ -19,9 +20,17 @@ def look(folder: Path) -> Found:
         return Found(unreachable="there is no such folder")
     try:
         answers, page = (_content(folder / name) for name in (ANSWERS_FILE, PAGE_FILE))
-        return Found(answers, page, None if page is None else _last_run(folder) or _last_change(folder))
+        proof = None if page is None else _last_run(folder) or _last_change(folder)
+        return Found(answers, page, proof, _is_interrupted(folder))
     except OSError as error:
         return Found(unreachable=str(error))
+
+
+def _is_interrupted(folder: Path) -> bool:
+    try:
+        return is_interrupted(find_repository(folder))
+    except (GitError, Refusal):
+        return False
 
 
 def _content(path: Path) -> bytes | None:

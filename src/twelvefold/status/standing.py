@@ -21,6 +21,7 @@ from .templates import Releases
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it is there
 MOST_ANSWERS = 64 * 1024  # bytes; what is nested costs the parser the square of its depth
 NO_TEMPLATE, NO_SCORECARD, EDITED = "no template", "no scorecard", "its scorecard was edited by hand"
+INTERRUPTED = "an update of it was interrupted: twelvefold undo brings it back as it was"
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def judge(
     if found.unreachable:
         return Standing(place, plain(without_password(found.unreachable)))
     known: dict[str, Any] = {}
-    notes = []
+    notes = [INTERRUPTED] if found.is_interrupted else []
     match recorded(found.answers):
         case str(reason):
             notes.append(reason)

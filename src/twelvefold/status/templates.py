@@ -26,7 +26,7 @@ class Releases:
         """How many releases came after a version; None when that cannot be told."""
         if self.error or version.numbers is None:
             return None
-        return sum(one.numbers is not None and one.numbers > version.numbers for one in self.versions)
+        return len({one.numbers for one in self.versions if one.numbers is not None and one.numbers > version.numbers})
 
 
 def releases_of(source: str, servers: Servers) -> Releases:

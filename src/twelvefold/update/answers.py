@@ -7,6 +7,7 @@ from typing import Any
 
 from .rendering import Rendering
 
+OF_COPIER = ("_commit", "_src_path")
 NOT_TOLD = "it is secret now, and not told"
 Changes = dict[str, list[Any]]  # a question, with what was before and what is now
 
@@ -25,8 +26,8 @@ class Answers:
 def compare(before: dict[str, Any], old: Rendering, new: Rendering, given: dict[str, Any]) -> Answers:
     """What became of the answers that a service had before, when the version `new` was rendered with those given."""
     secret = new.worker.template.secret_questions
-    now = {name: answer for name, answer in new.recorded.items() if not name.startswith("_")}
-    was = {name: answer for name, answer in before.items() if not name.startswith("_")}
+    now = {name: answer for name, answer in new.recorded.items() if name not in OF_COPIER}
+    was = {name: answer for name, answer in before.items() if name not in OF_COPIER}
     differing = {name: [was[name], now[name]] for name in was.keys() & now.keys() if was[name] != now[name]}
     return Answers(
         new={name: answer for name, answer in now.items() if name not in was and name not in given},

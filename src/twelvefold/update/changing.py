@@ -96,5 +96,6 @@ def _signing(service: Service) -> list[str]:
 def _give_objects(service: Service, work: Scratch, names: list[str]) -> None:
     """Copies what the service does not have yet. Objects that nothing names do no harm: git removes them one day."""
     wanted = "".join(f"{name}\n" for name in names).encode()
-    pack = work.git("pack-objects", "--revs", "--local", "--stdout", "-q", stdin=wanted)
+    # What a partial clone lacks is what it lacked before.
+    pack = work.git("pack-objects", "--revs", "--local", "--missing=allow-any", "--stdout", "-q", stdin=wanted)
     git(service.repository.top, "unpack-objects", "-q", stdin=pack)

@@ -12,10 +12,10 @@ from .merge import Merge, Sides, Stage
 from .obstacles import blocked, ignored, refuse_hidden_changes, refuse_submodules
 from .options import Options
 from .ownership import Ownership, ownership
-from .rendering import Order, Rendering, at_a_terminal, refuse_lost_answers, render, render_asking
+from .rendering import Order, Rendering, at_a_terminal, recording, refuse_lost_answers, render, render_asking
 from .service import ANSWERS_FILE, Service
 from .template import Template, Version
-from .trees import SUBMODULE, Scratch, Tree, add_folder
+from .trees import SUBMODULE, Scratch, Tree, add_folder, renamed
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ def render_both(
     )
     asks = at_a_terminal() and not options.yes
     new = (render_asking if asks else render)(order, scratch / "new" / name, prefix, f"Version {versions.new.said}")
+    new = recording(new, versions.template, versions.new)
     refuse_lost_answers(options.answers, new)
     told = answers.compare(service.answers, old, new, dict(options.answers))
     return Renderings(old, new, ownership(new, old), told)
@@ -92,7 +93,10 @@ def sides_of(
     changed = {path for path in ours.keys() - owned - {answers_file} if base.get(path) != theirs.get(path)}
     yours = kept_by_attributes(work, sorted(changed))
     left_yours = [path for path in yours if ours[path] != theirs.get(path)]
-    base, theirs = (_with_those_of(ours, side, owned | set(yours)) for side in (base, theirs))
+    moved = _moved_and_kept(work, base, ours, theirs)
+    left_yours += moved.values()
+    kept = owned | {*yours, *moved, *moved.values()}
+    base, theirs = (_with_those_of(ours, side, kept) for side in (base, theirs))
     # The answers are what was just rendered, whatever was written into their file.
     base = _with_those_of(ours, base, {answers_file})
     # What a migration has moved is tracked still, where it lay.
@@ -101,7 +105,7 @@ def sides_of(
         base=_with_those_of({}, base, left_out),
         ours=ours,
         theirs=_with_those_of({}, theirs, left_out),
-        label=f"template-{versions.new.name}",
+        label=f"template-{versions.new.name.replace('/', '-')}",  # it stands in names of files too
         blocked={path: entry for path, entry in theirs.items() if path in left_out - base.keys()},
         left_ignored=sorted(path for path in left_out & base.keys() & theirs.keys() if base[path] != theirs[path]),
         left_yours=left_yours,
@@ -113,6 +117,18 @@ def kept_by_attributes(work: Scratch, paths: list[str]) -> list[str]:
     asked = b"".join(os.fsencode(f"{path}\0") for path in paths)
     said = listed(work.git("check-attr", "-z", "--stdin", "merge", stdin=asked)) if paths else []
     return [path for path, value in zip(said[::3], said[2::3], strict=True) if value == "ours"]
+
+
+def _moved_and_kept(work: Scratch, base: Tree, ours: Tree, theirs: Tree) -> dict[str, str]:
+    """The old and the new name of each file that the team has moved, and keeps as it is, while the template changes it.
+
+    git would either drop that change and say nothing, or merge it all the same.
+    """
+    added = kept_by_attributes(work, sorted(ours.keys() - base.keys() - theirs.keys()))
+    gone = {path for path in base.keys() - ours.keys() if base[path] != theirs.get(path)}
+    if not added or not gone:
+        return {}
+    return {old: new for old, new in renamed(work, base, ours) if old in gone and new in added}
 
 
 def owner_of(renderings: Renderings, prefix: str, path: str) -> str | None:
@@ -132,4 +148,5 @@ def propose(service: Service, head: Tree, sides: Sides, merged: Merge) -> Propos
     in_the_way = {path: merged.tree[path] for path in blocked(service.repository, head.keys(), merged.tree.keys())}
     proposal = Proposal(head, sides, merged, sides.blocked | in_the_way, set())
     absent = refuse_hidden_changes(service.repository, head, proposal.touched)
-    return replace(proposal, absent=absent)
+    # Who resolves a conflict has to see the file, wherever else the checkout leaves it out.
+    return replace(proposal, absent=absent - {stage.path for stage in proposal.conflicts})

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from plumbum import ProcessExecutionError
 
 from .git import Refusal, Stopped
 from .service import ANSWERS_FILE
-from .template import without_password
+from .template import RELEASE, Template, Version, is_named, without_password
 
 # Copier runs these only when it is allowed to run code, which an update otherwise never does.
 RUNS_CODE = "jinja_extensions"
+NAME = re.compile(rb"^_commit:.*$", re.MULTILINE)
 YES_OR_NO = frozenset("y yes t true on 1 n no f false off 0".split())
 
 
@@ -135,6 +137,24 @@ def _render(order: Order, root: Path, prefix: str, *, defaults: bool, data: dict
     _refuse_half_answers(order.changed, worker.template.questions_data)
     recorded = _loaded((folder / ANSWERS_FILE).read_bytes())
     return Rendering(root, folder, recorded, worker)
+
+
+def recording(rendering: Rendering, template: Template, version: Version) -> Rendering:
+    """The rendering, whose answers record the version, and by its own name. Raises Refusal where they do not.
+
+    Copier records a release by any tag that it has, and one that moves would soon mean another version.
+    """
+    recorded = str(rendering.recorded.get("_commit", ""))
+    if not recorded or not is_named(template, recorded, version):
+        raise Refusal(
+            f"Version {version.said} of the template does not write {ANSWERS_FILE}, so that a service would not know "
+            "that it has it: the template's files need one named {{ _copier_conf.answers_file }}."
+        )
+    if recorded == version.name or RELEASE.match(recorded) or not RELEASE.fullmatch(version.name):
+        return rendering
+    file = rendering.folder / ANSWERS_FILE
+    file.write_bytes(NAME.sub(b"_commit: " + os.fsencode(version.name), file.read_bytes(), count=1))
+    return replace(rendering, recorded=_loaded(file.read_bytes()))
 
 
 def _refuse_half_answers(changed: Mapping[str, Any], questions: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ import yaml
 
 from .git import GitError, Refusal, git, listed, require_git, say, succeeds
 from .itself import undo_command
-from .template import is_relative
+from .template import address, is_relative
 
 ANSWERS_FILE = ".copier-answers.yml"
 
@@ -137,20 +137,35 @@ def read_answers(repository: Repository) -> dict[str, Any]:
         above = next((one for one in repository.folder.parents if (one / ANSWERS_FILE).is_file()), None)
         if above and above.is_relative_to(repository.top):
             raise Refusal(f"{path} is missing: the service is {above}, so name that folder.") from None
+        others = ", ".join(sorted(one.name for one in repository.folder.glob(".*answers*.y*ml")))
+        has = f" What lies there, {others}, is not looked at." if others else ""
         raise Refusal(
-            f"{path} is missing: was this service made by a template? Bring the file back from git."
+            f"{path} is missing: was this service made by a template? Bring the file back from git.{has}"
         ) from None
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # a ValueError: no text, no such date
         raise Refusal(f"{path} cannot be read: {' '.join(str(error).split())}") from error
     for name, meaning in (("_src_path", "where its template is"), ("_commit", "which version it has")):
         if not isinstance(answers, dict) or not answers.get(name):
             raise Refusal(f"{path} does not say {meaning} ({name}): bring it back from git.")
-    if is_relative(source := str(answers["_src_path"])):
+        if "\0" in str(answers[name]):
+            raise Refusal(f"{path} has a sign in {name} that no address and no version has: bring it back from git.")
+    if not _has_home(source := str(answers["_src_path"])):
+        raise Refusal(f"{path} has _src_path: {source}, and there is no such person here: write the whole path there.")
+    if is_relative(source):
         raise Refusal(
             f"{path} has _src_path: {source}, a relative path, which means another folder wherever a command is "
             "started: write the template's address there, or its whole path, and commit that."
         )
     return {str(name): answer for name, answer in answers.items()}
+
+
+def _has_home(source: str) -> bool:
+    """Whether this machine knows whose folder a path begins with, as `~ada/template` does."""
+    try:
+        Path(address(source)).expanduser()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _refuse_changes(repository: Repository) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -12,6 +13,8 @@ from .answers import Answers
 from .itself import undo_command
 from .template import Section
 
+CODE = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)
+LEADING = re.compile(r"(?<![\w/@#&.-])[#@](?=\w)")
 UPDATED, CONFLICTS, UP_TO_DATE, REFUSED = "updated", "conflicts", "up to date", "refused"
 
 
@@ -99,7 +102,8 @@ def as_data(summary: Summary) -> dict[str, Any]:
 
 def as_message(summary: Summary) -> str:
     """The message of the update's commit."""
-    return "\n".join([summary.subject, "", *_body(summary)]).rstrip() + "\n"
+    told = replace(summary, changelog=[replace(one, text=_leading_nowhere(one.text)) for one in summary.changelog])
+    return "\n".join([summary.subject, "", *_body(told)]).rstrip() + "\n"
 
 
 def as_text(summary: Summary) -> str:
@@ -125,7 +129,10 @@ def as_pull_request(summary: Summary) -> str:
     lists = [_chapter(title, (f"- {_marked(item)}" for item in items)) for title, items in _lists(summary)]
     # Before a long changelog: what cannot wait, and is the first of the lists.
     first = 1 if summary.files.conflicts else 0
-    changes = [_chapter(f"What changes in {section.version}", [section.text]) for section in summary.changelog]
+    changes = [
+        _chapter(f"What changes in {section.version}", [_leading_nowhere(section.text)])
+        for section in summary.changelog
+    ]
     parts = [f"## {_headline(summary)}", "", *lists[:first], *changes, *lists[first:]]
     parts += [f"The template is {_template(summary)}."]
     return "\n".join(parts).rstrip() + "\n"
@@ -194,6 +201,15 @@ def _lists(summary: Summary, *, here: bool = False) -> Iterable[tuple[str, list[
         "Migrations that were run": summary.migrations,
     }
     return [(title, items) for title, items in told.items() if items]
+
+
+def _leading_nowhere(text: str) -> str:
+    """The template's changelog without what a forge takes for the service's: `Fixes #12` would end its issue 12.
+
+    A space of no width breaks it, which nobody sees; in code nothing is taken for more than it is.
+    """
+    parts = CODE.split(text)
+    return "".join(part if place % 2 else LEADING.sub("\\g<0>\u200b", part) for place, part in enumerate(parts))
 
 
 def _next(summary: Summary) -> list[str]:

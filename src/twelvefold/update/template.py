@@ -162,6 +162,11 @@ def recorded_version(template: Template, name: str) -> Version:
     return Version(commit, name)
 
 
+def is_named(template: Template, name: str, version: Version) -> bool:
+    """Whether a name leads to a version."""
+    return _commit(template, name) == version.commit
+
+
 def wanted_version(template: Template, name: str | None) -> Version:
     """The version that is asked for, or the newest release. Raises Refusal when there is none."""
     if name is None:
@@ -242,7 +247,8 @@ def _commit(template: Template, name: str) -> str | None:
 
 
 def _described(template: Template, commit: str) -> str:
-    return template.say("describe", "--tags", "--always", commit)
+    """A release's name, where it is one, and not that of a tag that moves."""
+    return next(reversed(_releases_at(template, commit)), "") or template.say("describe", "--tags", "--always", commit)
 
 
 def last_line(error: GitError) -> str:

@@ -26,7 +26,7 @@ from .git import Refusal, git, listed, say
 from .guard import guarded
 from .itself import undo_command
 from .obstacles import blocked, is_file, refuse_hidden_changes, refuse_submodules
-from .service import REFS, Repository, refuse_what_is_under_way
+from .service import ANSWERS_FILE, REFS, Repository, refuse_what_is_under_way
 from .trees import ATTRIBUTES, SUBMODULE, Tree, entry_line, index_info, read_tree, removal_line
 
 JOURNAL, LAST, SET_ASIDE = "journal.json", "last.json", "set-aside.json"
@@ -274,6 +274,12 @@ def _indexed(step: Step) -> set[str]:
     return {line.rpartition("\t")[2] for line in step.index}
 
 
+def _in_conflict(step: Step) -> set[str]:
+    """The files that the new index has in stages."""
+    stages = (line.split("\t", 1) for line in step.index)
+    return {path for meta, path in stages if meta.count(" ") == 2 and not meta.endswith(" 0")}
+
+
 def _missing_folders(repository: Repository, step: Step) -> list[str]:
     """The folders that new files need and that are not there, each after those that it lies in."""
     needed = {parent.as_posix() for path in step.write for parent in PurePosixPath(path).parents}
@@ -304,7 +310,7 @@ def _make_index(repository: Repository, step: Step) -> None:
     shutil.copy2(_index(repository), index)
     env = {"GIT_INDEX_FILE": str(index)}
     flags: dict[str, list[str]] = {"--skip-worktree": [], "--assume-unchanged": []}
-    touched = _indexed(step)
+    touched = _indexed(step) - _in_conflict(step)  # a conflict has to be seen
     for line in listed(git(repository.top, "ls-files", "-v", "-z", env=env)):
         mark, path = line.split(" ", 1)
         if path in touched and mark.upper() == "S":
@@ -328,7 +334,7 @@ def _put_in_place(repository: Repository, step: Step) -> None:
     for path in step.remove:
         _refuse_later_change(repository, path)
         _remove(repository, path)
-    for path in step.write:
+    for path in _in_order(step):
         _refuse_later_change(repository, path)
         _place(repository, state / "after" / path, path)
     index = state / "refreshed.index"  # another one, since git leaves what it writes to be lost by a power cut
@@ -342,6 +348,15 @@ def _put_in_place(repository: Repository, step: Step) -> None:
         _move_branch(repository, step.title, step.head, step.new_head)
     (state / JOURNAL).replace(state / LAST)
     shutil.rmtree(state / "before", ignore_errors=True)
+
+
+def _in_order(step: Step) -> list[str]:
+    """The files, so that the recorded version is never newer than what lies there, whatever keeps a step from its end.
+
+    What an update half-way has written is then a part of the next one; else nobody would ever look at the rest.
+    """
+    undoes = step.keep.get("kind") == "undo"
+    return sorted(step.write, key=lambda path: (PurePosixPath(path).name == ANSWERS_FILE) != undoes)
 
 
 def _refuse_later_change(repository: Repository, path: str) -> None:

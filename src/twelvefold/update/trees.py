@@ -115,7 +115,8 @@ class Scratch:
         index.unlink(missing_ok=True)
         lines = index_info(entry_line(path, entry) for path, entry in tree.items())
         self.git("update-index", "-z", "--add", "--index-info", stdin=lines, GIT_INDEX_FILE=str(index))
-        name = os.fsdecode(self.git("write-tree", GIT_INDEX_FILE=str(index))).strip()
+        # A partial clone lacks contents that nothing here needs.
+        name = os.fsdecode(self.git("write-tree", "--missing-ok", GIT_INDEX_FILE=str(index))).strip()
         # Of two such files git leaves out one, and says nothing.
         if lost := tree.keys() - self.tree(name).keys():
             raise Refusal(
@@ -204,7 +205,7 @@ def add_folder(scratch: Scratch, root: Path, head: Tree, start: Tree | None = No
     """
     index = scratch.folder / f"{root.parent.name}.index"
     env = {"GIT_WORK_TREE": str(root), "GIT_INDEX_FILE": str(index)}
-    rendered = _swap_attributes(scratch, root, head)
+    rendered = _swap_attributes(scratch, root, head, start)
     if start is not None:
         scratch.git("read-tree", scratch.write(start), GIT_INDEX_FILE=str(index))
     git(root, "add", "--all", *([] if start is not None else ["--force"]), "--", ".", env=scratch.env | env)
@@ -212,23 +213,42 @@ def add_folder(scratch: Scratch, root: Path, head: Tree, start: Tree | None = No
     if start is not None and may_move and start.keys() - tree.keys():
         git(root, "add", "--all", "--force", "--", ".", env=scratch.env | env)
         every = scratch.staged(str(index))
-        tree |= {path: every[path] for path in _moved(scratch, start, every) if path not in tree}
+        tree |= {path: every[path] for _, path in renamed(scratch, start, every) if path not in tree}
     return {path: entry for path, entry in tree.items() if PurePosixPath(path).name != ATTRIBUTES} | rendered
 
 
-def _moved(scratch: Scratch, old: Tree, new: Tree) -> list[str]:
-    """The new names of files that are not where they were, as git finds them by their content."""
+def renamed(scratch: Scratch, old: Tree, new: Tree) -> list[tuple[str, str]]:
+    """The old and the new names of files that are not where they were, as git finds them by their content."""
     trees = (scratch.write(old), scratch.write(new))
-    return listed(scratch.git("diff-tree", "-r", "-M", "--diff-filter=R", "--name-only", "-z", *trees))
+    parts = listed(scratch.git("diff-tree", "-r", "-M", "--diff-filter=R", "--name-status", "-z", *trees))
+    return [*zip(parts[1::3], parts[2::3], strict=True)]
 
 
-def _swap_attributes(scratch: Scratch, root: Path, head: Tree) -> Tree:
-    """Puts the service's attributes in the place of the rendered ones, which are stored and returned."""
+def _swap_attributes(scratch: Scratch, root: Path, head: Tree, start: Tree | None) -> Tree:
+    """Puts the service's attributes in the place of the rendered ones, which are stored and returned.
+
+    With `start` they lie there as they were checked out, so that git tells what they are, and which it ignores.
+    """
     rendered = {}
     for path in list(root.rglob(ATTRIBUTES)):
-        rendered[path.relative_to(root).as_posix()] = Entry("100644", scratch.add(path.read_bytes()))
+        name = path.relative_to(root).as_posix()
+        if start is None:
+            rendered[name] = Entry("100644", scratch.add(path.read_bytes()))
+        elif found := _as_stored(scratch, root, name, start):
+            rendered[name] = found
         path.unlink()
     for name, entry in head.items():
         if PurePosixPath(name).name == ATTRIBUTES and (root / name).parent.is_dir():
             (root / name).write_bytes(scratch.content(entry))
     return rendered
+
+
+def _as_stored(scratch: Scratch, root: Path, name: str, start: Tree) -> Entry | None:
+    """A file of a work tree as git would store it; None where git ignores it."""
+    place, env = root / name, scratch.env | {"GIT_WORK_TREE": str(root)}
+    if name not in start and git(root, "check-ignore", "--", name, env=env, may_exit=1):
+        return None
+    if place.is_symlink():
+        return Entry("120000", scratch.add(os.fsencode(place.readlink())))
+    oid = os.fsdecode(git(root, "hash-object", "-w", "--", name, env=env)).strip()
+    return Entry(start[name].mode if name in start and start[name].mode != "120000" else "100644", oid)
