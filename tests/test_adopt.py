@@ -585,7 +585,7 @@ def broken(service: Path) -> None:
         (None, {"to": "9.9.9"}, "has no version 9.9.9: its newest is v1.0.0"),
         (None, {"data": ["regoin=us"]}, "has no question regoin: it has name, description, python, region"),
         (None, {"data": ["region"]}, "-d region lacks an answer"),
-        (None, {"data": ["python=2.7"]}, "Version 1.0.0 cannot be rendered"),
+        (None, {"data": ["python=2.7"]}, "Version 1.0.0 with your answer to python cannot be rendered"),
     ],
 )
 def test_bad_input_gets_one_clear_error(

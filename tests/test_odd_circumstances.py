@@ -236,6 +236,11 @@ def test_a_default_that_cannot_be_computed_is_no_news(template: Path, service: P
     assert safe_update(service).code == 0
 
 
+def test_an_answer_of_another_kind_is_told_with_its_question(template: Path, service: Path) -> None:
+    release(template, "2.0.0", {"page.md": MENDED}, f"{QUESTION}\nport:\n  type: int\n  default: 1\n")
+    assert "with your answer to port cannot be rendered" in safe_update(service, data=["port=abc"]).summary["reason"]
+
+
 def test_an_answer_may_be_whatever_yaml_has(template: Path, service: Path) -> None:
     holidays = "\nholidays:\n  type: yaml\n  default:\n    2026-12-25: Christmas\n"
     release(template, "2.0.0", {"page.md": MENDED}, QUESTION + holidays)

@@ -92,7 +92,7 @@ def at_a_terminal() -> bool:
 
 def render(order: Order, root: Path, prefix: str, what: str) -> Rendering:
     """Renders with the recorded answers, and the defaults of what was never answered. Raises Refusal."""
-    return _refusing(what, lambda: _render(order, root, prefix, defaults=True, data={}))
+    return _refusing(_with_answers(what, order), lambda: _render(order, root, prefix, defaults=True, data={}))
 
 
 def render_asking(order: Order, root: Path, prefix: str, what: str) -> Rendering:
@@ -110,12 +110,12 @@ def render_asking(order: Order, root: Path, prefix: str, what: str) -> Rendering
             return first
         answered = {name: answer for name, answer in first.recorded.items() if name in known}
     shutil.rmtree(root, ignore_errors=True)
-    return _refusing(what, lambda: _render(order, root, prefix, defaults=False, data=answered))
+    return _refusing(_with_answers(what, order), lambda: _render(order, root, prefix, defaults=False, data=answered))
 
 
 def render_asking_all(order: Order, root: Path, prefix: str, what: str) -> Rendering:
     """Renders, and asks every question at the terminal, as a first copy does. Raises Refusal."""
-    return _refusing(what, lambda: _render(order, root, prefix, defaults=False, data={}))
+    return _refusing(_with_answers(what, order), lambda: _render(order, root, prefix, defaults=False, data={}))
 
 
 def _render(order: Order, root: Path, prefix: str, *, defaults: bool, data: dict[str, Any]) -> Rendering:
@@ -180,6 +180,11 @@ def refuse_lost_answers(given: Iterable[str], rendering: Rendering) -> None:
 
 def _loaded(answers: bytes) -> dict[str, Any]:
     return dict(yaml.safe_load(answers) or {})
+
+
+def _with_answers(what: str, order: Order) -> str:
+    """What is rendered, with the questions that the command line answers: any of these answers may be the trouble."""
+    return f"{what} with your answer to {', '.join(order.changed)}" if order.changed else what
 
 
 def _refusing(what: str, rendering: Callable[[], Rendering]) -> Rendering:
