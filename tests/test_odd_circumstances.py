@@ -1,5 +1,6 @@
 """What a template may hold, and how git, a terminal or a calendar may be, without an error that nobody can read."""
 
+import json
 import os
 import signal
 import subprocess
@@ -493,6 +494,35 @@ def test_a_release_is_recorded_by_its_own_name_and_not_by_a_tag_that_moves(templ
         assert copies.answers(service)["_commit"] == "v2.0.0"
 
 
+def test_a_pre_release_is_recorded_by_its_own_name_too(template: Path, service: Path) -> None:
+    write(template / "template", {"page.md": MENDED})
+    copies.commit(template, "Mend")
+    copies.git(template, "tag", "v2.0.0-rc1")
+    copies.git(template, "tag", "--annotate", "--message", "The next", "next")
+    assert safe_update(service, to="2.0.0-rc1").code == 0
+    assert copies.answers(service)["_commit"] == "v2.0.0-rc1"
+
+
+def test_a_release_that_was_a_pre_release_is_recorded_as_a_release(template: Path, service: Path) -> None:
+    release(template, "2.0.0", {"page.md": MENDED})
+    copies.git(template, "tag", "--annotate", "--message", "Perhaps", "v2.0.0-rc1", "v2.0.0")
+    assert safe_update(service).code == 0
+    assert copies.answers(service)["_commit"] == "v2.0.0"
+
+
+def test_half_an_update_of_one_service_is_not_one_of_another(template: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    services = [copies.generate(template, whole / name) for name in ("bills", "orders")]
+    copies.commit(whole, "Begin")
+    (whole / ".git/twelvefold").mkdir()
+    journal = dict.fromkeys(transition.JOURNAL_HAS, "") | {"keep": {"kind": "update", "prefix": "bills/"}}
+    (whole / ".git/twelvefold/journal.json").write_text(json.dumps(journal))
+    assert [local.look(one).is_interrupted for one in services] == [True, False]
+    assert not drift(services[1]).has_drifted
+    (whole / ".git/twelvefold/journal.json").write_text("{")
+    assert [local.look(one).is_interrupted for one in services] == [True, True]
+
+
 def test_a_version_that_records_nothing_is_refused(template: Path, service: Path) -> None:
     release(template, "2.0.0", {"page.md": MENDED, ANSWERS_TEMPLATE: None})
     before = picture(service)
@@ -543,12 +573,16 @@ def test_a_version_may_have_a_slash_in_its_name(template: Path, service: Path) -
 
 
 def test_a_changelog_ends_no_issue_and_calls_nobody(template: Path, service: Path, tmp_path: Path) -> None:
-    write(template, {"CHANGELOG.md": "## 2.0.0\n\nFixes #12, by @ada; `#13` is ada@example.com's.\n"})
+    text = "## 2.0.0\n\nFixes #12, by @ada/@bob; `#13` is ada@example.com's.\n\n"
+    text += "~~~python\n@app.route\n~~~\nSee https://example.com/?q=#4 and GH-12.\n"
+    write(template, {"CHANGELOG.md": text})
     release(template, "2.0.0", {"page.md": MENDED})
     body = tmp_path / "body.md"
     assert safe_update(service, body=body).code == 0
     for text in (body.read_text(), copies.git(service, "log", "-1", "--format=%B")):
-        assert "Fixes #\u200b12, by @\u200bada; `#13` is ada@example.com's." in text
+        assert "Fixes #\u200b12, by @\u200bada/@\u200bbob; `#13` is ada@example.com's." in text
+        assert "@app.route\n" in text
+        assert "See https://example.com/?q=#4 and GH-\u200b12." in text
 
 
 def test_a_conflict_is_shown_where_a_sparse_checkout_leaves_the_file_out(tmp_path: Path) -> None:
@@ -580,7 +614,7 @@ def test_a_partial_clone_of_a_part_is_updated(tmp_path: Path) -> None:
     assert (part / "services/orders/page.md").read_text() == MENDED
 
 
-@pytest.mark.parametrize("kind", ["text", "link", "ignored"])
+@pytest.mark.parametrize("kind", ["text", "nested", "link", "ignored"])
 def test_a_migration_leaves_the_attributes_alone_that_it_does_not_change(tmp_path: Path, kind: str) -> None:
     template = make_template(tmp_path / "template", {"page.md": PAGE})
     service = copies.generate_committed(template, tmp_path / "orders")
@@ -588,11 +622,13 @@ def test_a_migration_leaves_the_attributes_alone_that_it_does_not_change(tmp_pat
     if kind == "link":
         write(service, {".gitattributes": None, "attributes": "*.md text\n"})
         (service / ".gitattributes").symlink_to("attributes")
+    if kind == "nested":
+        write(service, {"docs/.gitattributes": "*.png binary\n"})
     copies.commit(service, "Tell git about lines")
-    before = copies.git(service, "ls-tree", "HEAD", ".gitattributes")
+    before = copies.git(service, "ls-tree", "-r", "HEAD", ".gitattributes", "docs")
     migration = "\n_migrations:\n  - version: v2.0.0\n    when: \"{{ _stage == 'before' }}\"\n    command: "
     migration += "mkdir build && touch build/.gitattributes\n" if kind == "ignored" else "touch made.md\n"
     release(template, "2.0.0", {"page.md": MENDED}, QUESTION + migration)
     assert safe_update(service).code == 0
-    assert copies.git(service, "ls-tree", "HEAD", ".gitattributes") == before
+    assert copies.git(service, "ls-tree", "-r", "HEAD", ".gitattributes", "docs") == before
     assert "build" not in copies.git(service, "ls-tree", "-r", "--name-only", "HEAD")

@@ -149,6 +149,7 @@ ANOTHER = '\n\n@claim("NOTES.2", "It is so too", threshold="one")\ndef second() 
     [
         ("I.1", "one", "", "the number 'I.1' is no name of your own"),
         ("XV.1", "one", "", "the number 'XV.1' is no name of your own"),
+        ("cli.I", "", "", "cli.I lacks a statement or a threshold"),
         ("ix.2", "one", "", "the number 'ix.2' is no name of your own"),
         ("MINE 1", "one", "", "the number 'MINE 1' is no name of your own"),
         ("NOTES.2", "", "", "NOTES.2 lacks a statement or a threshold"),
@@ -200,12 +201,12 @@ def described(folder: Path, text: str) -> Path:
         (
             "processes = { web = 'sleep 60', worker = 'true' }\n[web]\n",
             "not_run",
-            "no [jobs], and no table says what worker",
+            "no [jobs], though its process may be worker",
         ),
         (
             "processes = { web = 'sleep 60', mailer = 'true' }\n[web]\n",
             "not_run",
-            "no [jobs], and no table says what mailer",
+            "no [jobs], though its process may be mailer",
         ),
     ],
 )
@@ -228,10 +229,13 @@ def test_what_nobody_describes_is_not_what_there_is_not(
         ("package.json", '{"dependencies": {"express": "^5"}}'),
         ("pyproject.toml", '[tool.poetry.dependencies]\npython = "^3.12"\nflask = "*"\n'),
         ("Pipfile", '[packages]\nflask = "*"\n'),
+        ("setup.py", "setup(install_requires=['flask'])\n"),
+        ("requirements/production.txt", "flask\n"),
     ],
 )
 def test_packages_that_cannot_be_installed_fail_no_claim(tmp_path: Path, temporary: Path, file: str, text: str) -> None:
-    service = described(tmp_path / "service", "processes = { web = 'sleep 60' }\n[web]\n")
+    service = described(tmp_path / "service", "processes = { web = 'npm start' }\n[web]\n")
+    (service / file).parent.mkdir(exist_ok=True)
     (service / file).write_text(text)
     run = twelvefold("prove", "--claim", "VII.1", folder=service, TMPDIR=str(temporary))
     assert run.returncode == 2

@@ -262,7 +262,7 @@ def test_another_who_vouches_makes_the_page_stale() -> None:
     ada, grace = (a_run(result("IX.2", Verdict.ATTESTED, reason=f"{name} looks")) for name in ("Ada", "Grace"))
     text = page.render(ada, CAUGHT)
     assert page.stale(text, ada, CAUGHT) is None
-    assert page.stale(text, grace, CAUGHT) == "others vouch for what no machine sees"
+    assert page.stale(text, grace, CAUGHT) == "somebody vouches otherwise for what no machine sees"
 
 
 def test_a_newer_suite_with_the_same_verdicts_does_not_make_the_page_stale() -> None:
@@ -450,6 +450,7 @@ def test_no_half_written_file_is_left(tmp_path: Path) -> None:
         (a_run(result("ORDERS.2", Verdict.FAIL)), "12 of 12 hold, own claims fail", "red"),
         (a_run(result("IX.2", Verdict.ERROR)), "11 of 12 hold, IX in error", "red"),
         (a_run(result("IX.2", Verdict.NOT_RUN)), "11 of 12 hold", "yellow"),
+        (a_run(*nothing_applies("VII")), "11 of 12 hold, 1 does not apply", "brightgreen"),
         (a_run(*nothing_applies("VII", "VIII")), "10 of 12 hold, 2 do not apply", "brightgreen"),
         (a_run(*nothing_applies(*FACTORS)), "0 of 12 hold, 12 do not apply", "yellow"),
         (a_run(complete=False), "only some were run", "lightgrey"),

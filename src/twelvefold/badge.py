@@ -56,7 +56,9 @@ def _message(run: Run) -> tuple[str, str]:
         return "only some were run", "lightgrey"
     verdicts = {factor: run.verdict(factor) for factor in run.factors}
     idle = sum(verdicts[factor] is Verdict.NOT_APPLICABLE for factor in TWELVE)
-    hold = f"{held(run)} of {len(TWELVE)} hold" + (f", {idle} do not apply" if idle else "")
+    hold = f"{held(run)} of {len(TWELVE)} hold" + (
+        f", {idle} {'does' if idle == 1 else 'do'} not apply" if idle else ""
+    )
     for verdict, said in ((Verdict.FAIL, "fail"), (Verdict.ERROR, "in error")):
         if named := [factor for factor in verdicts if verdicts[factor] is verdict]:
             return f"{hold}, {_named(named, said)}", "red"

@@ -40,10 +40,11 @@ def told(result: Result, contract: Contract) -> Result:
     if result.verdict is not Verdict.NOT_APPLICABLE or table is None or table in _described(contract):
         return result
     known = _described(contract).values()
+    named = [name for name in contract.long_running if NAMES[table].search(name)]
     silent = [name for name in contract.long_running if name not in known and _may_be(name, table)]
-    if not silent:
+    if not (found := dict.fromkeys([*named, *silent])):
         return result
-    reason = f"factors.toml has no [{table}], and no table says what {' and '.join(silent)} does"
+    reason = f"factors.toml has no [{table}], though its process may be {' or '.join(found)}"
     return replace(result, verdict=Verdict.NOT_RUN, reason=reason)
 
 

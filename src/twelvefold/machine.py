@@ -16,15 +16,16 @@ PROGRAMS = ("git", "uv", "strace")
 
 def machine(made: Workspace) -> dict[str, str]:
     """Hardware and versions, by name; what there is not is not named."""
-    programs = {name: _version(name) for name in PROGRAMS}
+    in_containers = made.driver == "image"
+    programs = {name: _version(name) for name in (*PROGRAMS, *(["docker"] if in_containers else []))}
     found = {
         "system": platform.platform(),
         "processor": _processor(),
         "cores": str(os.cpu_count()),
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB",
         "python": platform.python_version(),
-        "python of the service": _version(str(made.environment / "bin" / "python")),
-        "postgresql": str(MAJOR),
+        "python of the service": "" if in_containers else _version(str(made.environment / "bin" / "python")),
+        "postgresql": str(MAJOR) if made.contract.resource("postgres") else "",
         **programs,
     }
     return {name: value for name, value in found.items() if value}
@@ -35,7 +36,7 @@ def _version(program: str) -> str:
     with suppress(OSError, IndexError):
         done = subprocess.run([program, "--version"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
         said = done.stdout.decode(errors="replace").splitlines()[0].split()
-        return next((word for word in said if word[:1].isdigit()), "")
+        return next((word.rstrip(",") for word in said if word[:1].isdigit()), "")
     return ""
 
 

@@ -108,7 +108,11 @@ def stale(page: str, run: Run, sabotages: Sabotages) -> str | None:
         f"{claim} is {new[claim][1]!r}, not {old[claim][1]!r}" for claim in changed if old[claim][1] != new[claim][1]
     ]
     reworded = [f"{claim} promises something else" for claim in changed if old[claim][0] != new[claim][0]]
-    others = [] if said or reworded or _vouched(page) == _vouched(fresh) else ["others vouch for what no machine sees"]
+    others = (
+        []
+        if said or reworded or _vouched(page) == _vouched(fresh)
+        else ["somebody vouches otherwise for what no machine sees"]
+    )
     return "; ".join([*said, *reworded, *others]) or None
 
 

@@ -40,6 +40,7 @@ EVIDENCE = Path(".twelvefold")
 PR_SET_CHILD_SUBREAPER = 36
 AT_ONCE_PER_CORE = 3
 OF_PYTEST = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")  # somebody's options for tests of their own
+ROMAN = re.compile(r"(?=.)X{0,3}(IX|IV|V?I{0,3})")  # a factor that comes one day has such a number too
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 PROVED, FAILED, NOTHING_DONE, INTERRUPTED = 0, 1, 2, 130
@@ -100,8 +101,7 @@ def _trouble_with(item: pytest.Item) -> str:
     claim = plugin.claim_of(item)
     if item.path.parent == CLAIMS:
         return ""
-    # A factor that comes one day has a Roman number too.
-    if not re.fullmatch(r"[\w.-]+", claim.id) or re.fullmatch(r"[IVXLC]+", claim.id.partition(".")[0].upper()):
+    if not re.fullmatch(r"[\w.-]+", claim.id) or ROMAN.fullmatch(claim.id.partition(".")[0].upper()):
         return f"{item.path.name}: the number {claim.id!r} is no name of your own, such as NOTES.1."
     return (
         "" if claim.statement and claim.threshold else f"{item.path.name}: {claim.id} lacks a statement or a threshold."
@@ -246,7 +246,11 @@ def _run(options: Options, made: Workspace, began: float) -> Run:
 
 def _not_installed(made: Workspace) -> str:
     """Which packages a service asks for that are not installed here: without them, everything would seem to fail."""
-    if made.installed != "none" or made.driver == "image" or not (file := not_installable(made.source)):
+    if (
+        made.installed != "none"
+        or made.driver == "image"
+        or not (file := not_installable(made.source, made.contract.processes.values()))
+    ):
         return ""
     return (
         f"The packages of {file} cannot be installed here, where uv.lock, [project] in pyproject.toml and\n"
@@ -280,6 +284,8 @@ def collect(options: Options, made: Workspace) -> dict[str, Claim]:
     collector = Collector()
     if _places(options, made):  # without a place, pytest would look where it was started
         code = _pytest(options, made, collector, "--collect-only")
+        if code == pytest.ExitCode.INTERRUPTED and not collector.trouble:
+            raise KeyboardInterrupt
         if not collector.trouble and code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             raise NothingProved(f"pytest could not look for the experiments, and ended with {code}.")
     if collector.trouble:

@@ -22,7 +22,7 @@ from ..update.template import (
     releases_since,
     without_password,
 )
-from ..update.transition import is_interrupted
+from ..update.transition import is_left_half_way
 from ..update.trees import Entry, Scratch, Tree, add_folder
 from .findings import Behind, Drift, File, State
 from .place import Place, Seen, extract, find_place
@@ -73,7 +73,7 @@ def _scratch() -> Iterator[Path]:
 
 def _drift(folder: Path, scratch: Path, options: Options) -> Drift:
     place = find_place(folder, scratch)
-    if not place.is_plain and is_interrupted(place.repository):
+    if not place.is_plain and is_left_half_way(place.repository):
         raise Refusal(f"An update of {folder} was interrupted: {undo_command()} brings the service back as it was.")
     answers = read_answers(place.repository)
     source = str(answers["_src_path"])

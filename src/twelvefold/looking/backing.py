@@ -22,6 +22,7 @@ KINDS: dict[Kind, re.Pattern[str]] = {
     ),
 }
 QUEUES = {"celery", "rq", "dramatiq", "huey", "arq", "bull", "bullmq"}  # what keeps its jobs in a cache's server
+NODE = re.compile(r"\b(node|npm|npx|pnpm|yarn|bun|deno)\b")
 URL_NAME = re.compile(r"_(URLS?|URI|DSN)$")
 
 
@@ -84,16 +85,21 @@ def needed_packages(path: Path) -> set[str]:
     return {match[0].lower().replace("_", "-") for match in names if match}
 
 
-def not_installable(path: Path) -> str:
-    """The file that asks for packages of a manager that `twelvefold prove` does not run; empty if none does.
+def not_installable(path: Path, commands: Iterable[str]) -> str:
+    """The file by which a service's packages would be installed, in a way that `twelvefold prove` does not know.
 
-    Raises Unreadable. What a folder has of its own, such as a `node_modules` that is committed, needs no manager.
+    Empty if there is none; raises Unreadable. `commands` start the processes: a `package.json` may be of pages alone.
+    What a folder has of its own, such as a `node_modules` that is committed, needs no manager.
     """
     project, package = toml_of(path / "pyproject.toml"), json_of(path / "package.json")
+    runs_node = any(NODE.search(command) for command in commands) and not (path / "node_modules").is_dir()
     asked = {
         "pyproject.toml": {*mapping(at(project, "tool", "poetry", "dependencies"))} - {"python"},
         "Pipfile": mapping(at(toml_of(path / "Pipfile"), "packages")),
-        "package.json": {} if (path / "node_modules").is_dir() else mapping(at(package, "dependencies")),
+        "package.json": runs_node and mapping(at(package, "dependencies")),
+        "setup.py": "install_requires" in text_of(path / "setup.py"),
+        "setup.cfg": "install_requires" in text_of(path / "setup.cfg"),
+        **{f"requirements/{file.name}": file.is_file() for file in sorted(path.glob("requirements/*.txt"))},
     }
     return next((file for file, packages in asked.items() if packages), "")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..update.git import GitError, Refusal, say
 from ..update.service import ANSWERS_FILE, find_repository
-from ..update.transition import is_interrupted
+from ..update.transition import is_left_half_way
 from .found import EVIDENCE, PAGE, PAGE_FILE, Found, Proof
 
 EVIDENCE_FILE = ".twelvefold/twelve-factor.json"
@@ -28,7 +28,7 @@ def look(folder: Path) -> Found:
 
 def _is_interrupted(folder: Path) -> bool:
     try:
-        return is_interrupted(find_repository(folder))
+        return is_left_half_way(find_repository(folder))
     except (GitError, Refusal):
         return False
 

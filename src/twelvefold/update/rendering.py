@@ -148,9 +148,10 @@ def recording(rendering: Rendering, template: Template, version: Version) -> Ren
     if not recorded or not is_named(template, recorded, version):
         raise Refusal(
             f"Version {version.said} of the template does not write {ANSWERS_FILE}, so that a service would not know "
-            "that it has it: the template's files need one named {{ _copier_conf.answers_file }}."
+            "that it has it: the template needs a file {{ _copier_conf.answers_file }}.jinja, which holds "
+            "{{ _copier_answers|to_nice_yaml }}."
         )
-    if recorded == version.name or RELEASE.match(recorded) or not RELEASE.fullmatch(version.name):
+    if recorded == version.name or not RELEASE.match(version.name):
         return rendering
     file = rendering.folder / ANSWERS_FILE
     file.write_bytes(NAME.sub(b"_commit: " + os.fsencode(version.name), file.read_bytes(), count=1))

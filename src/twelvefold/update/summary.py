@@ -13,8 +13,9 @@ from .answers import Answers
 from .itself import undo_command
 from .template import Section
 
-CODE = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)
-LEADING = re.compile(r"(?<![\w/@#&.-])[#@](?=\w)")
+# Code, of which a fence ends as it began, and addresses.
+AS_IT_IS = re.compile(r"(?ms)^ *(`{3,}|~{3,}).*?^ *\1|^(?: {4}|\t)[^\n]*|`[^`\n]*`|https?://\S+")
+LEADING = re.compile(r"(?<![\w&#@])(?:#(?=\d)|@(?=\w)|GH-(?=\d))|(?<=/)@(?=\w)")
 UPDATED, CONFLICTS, UP_TO_DATE, REFUSED = "updated", "conflicts", "up to date", "refused"
 
 
@@ -208,8 +209,11 @@ def _leading_nowhere(text: str) -> str:
 
     A space of no width breaks it, which nobody sees; in code nothing is taken for more than it is.
     """
-    parts = CODE.split(text)
-    return "".join(part if place % 2 else LEADING.sub("\\g<0>\u200b", part) for place, part in enumerate(parts))
+    kept = [(found.start(), found.end()) for found in AS_IT_IS.finditer(text)]
+    ends = [0, *(end for _, end in kept)]
+    starts = [*(start for start, _ in kept), len(text)]
+    told = [LEADING.sub("\\g<0>\u200b", text[end:start]) for end, start in zip(ends, starts, strict=True)]
+    return "".join(part + text[start:end] for part, (start, end) in zip(told, [*kept, (0, 0)], strict=True))
 
 
 def _next(summary: Summary) -> list[str]:

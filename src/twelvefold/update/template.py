@@ -171,9 +171,11 @@ def wanted_version(template: Template, name: str | None) -> Version:
     """The version that is asked for, or the newest release. Raises Refusal when there is none."""
     if name is None:
         return _newest_release(template)
-    for tried in (f"refs/tags/v{name}", f"refs/tags/{name}", name):
-        if (commit := _commit(template, tried)) is not None:
-            return Version(commit, _described(template, commit))
+    for tag in (f"v{name}", name):
+        if (commit := _commit(template, f"refs/tags/{tag}")) is not None:
+            return Version(commit, tag if RELEASE.match(tag) else _described(template, commit))
+    if (commit := _commit(template, name)) is not None:
+        return Version(commit, _described(template, commit))
     raise Refusal(f"The template at {template.shown} has no version {name}: its newest is {_newest_name(template)}.")
 
 
@@ -247,8 +249,10 @@ def _commit(template: Template, name: str) -> str | None:
 
 
 def _described(template: Template, commit: str) -> str:
-    """A release's name, where it is one, and not that of a tag that moves."""
-    return next(reversed(_releases_at(template, commit)), "") or template.say("describe", "--tags", "--always", commit)
+    """The name of the release that a commit is, or of the pre-release, and not that of a tag that moves."""
+    before = [tag for tag in template.say("tag", "--points-at", commit).splitlines() if RELEASE.match(tag)]
+    names = [*before, *_releases_at(template, commit)]
+    return names[-1] if names else template.say("describe", "--tags", "--always", commit)
 
 
 def last_line(error: GitError) -> str:

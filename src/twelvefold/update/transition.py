@@ -78,6 +78,16 @@ def is_interrupted(repository: Repository) -> bool:
     return (state_folder(repository) / JOURNAL).exists()
 
 
+def is_left_half_way(repository: Repository) -> bool:
+    """Whether such a step was of this service, and not of another one in its repository, as far as can be known."""
+    if not is_interrupted(repository):
+        return False
+    try:
+        return bool(_journal(repository)["keep"].get("prefix", repository.prefix) == repository.prefix)
+    except (ValueError, FileNotFoundError):  # it cannot be read, or has ended by now
+        return is_interrupted(repository)
+
+
 @contextmanager
 def alone(repository: Repository) -> Iterator[None]:
     """Keeps a second update of the same service out. Raises Refusal."""

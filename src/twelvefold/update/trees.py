@@ -230,13 +230,14 @@ def _swap_attributes(scratch: Scratch, root: Path, head: Tree, start: Tree | Non
     With `start` they lie there as they were checked out, so that git tells what they are, and which it ignores.
     """
     rendered = {}
-    for path in list(root.rglob(ATTRIBUTES)):
-        name = path.relative_to(root).as_posix()
+    names = [path.relative_to(root).as_posix() for path in root.rglob(ATTRIBUTES)]
+    for name in names:
         if start is None:
-            rendered[name] = Entry("100644", scratch.add(path.read_bytes()))
+            rendered[name] = Entry("100644", scratch.add((root / name).read_bytes()))
         elif found := _as_stored(scratch, root, name, start):
             rendered[name] = found
-        path.unlink()
+    for name in names:  # after all of them are stored: one tells how another is
+        (root / name).unlink()
     for name, entry in head.items():
         if PurePosixPath(name).name == ATTRIBUTES and (root / name).parent.is_dir():
             (root / name).write_bytes(scratch.content(entry))

@@ -134,7 +134,7 @@ def _step(last: dict[str, Any], head: str, tree: Tree, touched: set[str], left: 
         remove=sorted(touched - left - tree.keys()),
         index=lines,
         notes=dict.fromkeys(last["notes"]),
-        keep={"kind": "undo"},
+        keep={"kind": "undo", "prefix": last["keep"]["prefix"]},
     )
 
 
