@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -14,12 +13,10 @@ from typing import Any
 
 import pytest
 
-from . import copies
+from . import acting, copies
 from .engine import Engine
 from .engine.images import Image, Stack
 from .engine.registry import registry
-
-TOOLS = Path(sys.executable).parent
 
 # What the release after the first one brings; the code of the first one can live with it.
 NEXT_MIGRATION = '''"""Add tags."""
@@ -268,30 +265,14 @@ class Workflow:
         scratch = self.service.parent
         inputs = {"environment": "production", "one_off": one_off, "arguments": arguments, "keep_output": "false"}
         (scratch / "event.json").write_text(json.dumps({"inputs": inputs}))
-        workflow = (self.service / ".github/workflows/admin.yml").read_text()
-        [runner] = re.findall(r"runs-on: (\S+)", workflow)
-        actions = [f"--local-repository={action}={scratch}/action" for action in re.findall(r"uses: (\S+)", workflow)]
-        command = [
-            *(TOOLS / "act", "workflow_dispatch", "--workflows", ".github/workflows/admin.yml"),
-            *("--platform", f"{runner}=-self-hosted", "--action-cache-path", scratch, "--no-cache-server", *actions),
-            *("--eventpath", scratch / "event.json", "--var", f"RELEASE_IMAGE={image}"),
+        options = [
+            *("--eventpath", str(scratch / "event.json"), "--var", f"RELEASE_IMAGE={image}"),
             *("--actor", "ada", "--env", "GITHUB_TRIGGERING_ACTOR=ada"),
             *("--secret", "DATABASE_URL=postgresql://app:canary@db/app", "--secret", "GITHUB_TOKEN=token"),
         ]
-        told = {"NOTES": str(self.notes), "APPROVED_BY_FAKE": approved_by, "EXIT_CODE": str(code), "NO_COLOR": "1"}
-        environment = copies.service_environment(None) | told
-        environment["PATH"] = f"{scratch}/bin:{environment['PATH']}"
-        done = subprocess.run(
-            [str(word) for word in command],
-            cwd=self.service,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            timeout=120,
-            check=False,
-        )
-        return done.returncode == 0, done.stdout
+        told = {"NOTES": str(self.notes), "APPROVED_BY_FAKE": approved_by, "EXIT_CODE": str(code)}
+        told["PATH"] = f"{scratch}/bin:{copies.service_environment(None)['PATH']}"
+        return acting.run(self.service, "workflow_dispatch", "admin.yml", *options, env=told)
 
     @property
     def notes(self) -> Path:
@@ -310,9 +291,6 @@ def workflow(default_service: Path, tmp_path: Path) -> Workflow:
         file.chmod(0o755)
     file = tmp_path / "orders/.github/workflows/admin.yml"
     file.write_text(file.read_text().replace("      deployment: false\n", ""))  # which this runner does not know yet
-    (tmp_path / "action").mkdir()
-    nothing = "{name: Nothing, runs: {using: composite, steps: [{run: 'true', shell: sh}]}}"
-    (tmp_path / "action/action.yml").write_text(nothing)
     return Workflow(tmp_path / "orders")
 
 
