@@ -124,9 +124,9 @@ def _moved_and_kept(work: Scratch, base: Tree, ours: Tree, theirs: Tree) -> dict
 
     git would either drop that change and say nothing, or merge it all the same.
     """
-    added = kept_by_attributes(work, sorted(ours.keys() - base.keys() - theirs.keys()))
     gone = {path for path in base.keys() - ours.keys() if base[path] != theirs.get(path)}
-    if not added or not gone:
+    added = kept_by_attributes(work, sorted(ours.keys() - base.keys() - theirs.keys())) if gone else []
+    if not added:
         return {}
     return {old: new for old, new in renamed(work, base, ours) if old in gone and new in added}
 

@@ -13,9 +13,11 @@ from .answers import Answers
 from .itself import undo_command
 from .template import Section
 
-# Code, of which a fence ends as it began, and addresses.
-AS_IT_IS = re.compile(r"(?ms)^ *(`{3,}|~{3,}).*?^ *\1|^(?: {4}|\t)[^\n]*|`[^`\n]*`|https?://\S+")
-LEADING = re.compile(r"(?<![\w&#@])(?:#(?=\d)|@(?=\w)|GH-(?=\d))|(?<=/)@(?=\w)")
+# Code, of which a fence ends as it began, and addresses stay as they are; what leads somewhere stands outside of them.
+LEADING = re.compile(
+    r"(?ms)^ *(`{3,}|~{3,}).*?^ *\1|^(?: {4}|\t)[^\n]*|`[^`\n]*`|https?://\S+"
+    r"|(?P<leads>(?<![\w&#@])(?:#(?=\d)|@(?=\w)|GH-(?=\d)))"
+)
 UPDATED, CONFLICTS, UP_TO_DATE, REFUSED = "updated", "conflicts", "up to date", "refused"
 
 
@@ -209,11 +211,7 @@ def _leading_nowhere(text: str) -> str:
 
     A space of no width breaks it, which nobody sees; in code nothing is taken for more than it is.
     """
-    kept = [(found.start(), found.end()) for found in AS_IT_IS.finditer(text)]
-    ends = [0, *(end for _, end in kept)]
-    starts = [*(start for start, _ in kept), len(text)]
-    told = [LEADING.sub("\\g<0>\u200b", text[end:start]) for end, start in zip(ends, starts, strict=True)]
-    return "".join(part + text[start:end] for part, (start, end) in zip(told, [*kept, (0, 0)], strict=True))
+    return LEADING.sub(lambda found: found[0] + ("\u200b" if found["leads"] else ""), text)
 
 
 def _next(summary: Summary) -> list[str]:

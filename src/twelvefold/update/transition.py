@@ -287,7 +287,7 @@ def _indexed(step: Step) -> set[str]:
 def _in_conflict(step: Step) -> set[str]:
     """The files that the new index has in stages."""
     stages = (line.split("\t", 1) for line in step.index)
-    return {path for meta, path in stages if meta.count(" ") == 2 and not meta.endswith(" 0")}
+    return {path for meta, path in stages if not meta.endswith(" 0")}
 
 
 def _missing_folders(repository: Repository, step: Step) -> list[str]:
